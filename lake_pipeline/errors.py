@@ -1,0 +1,88 @@
+"""The errors of the lake, and whether trying again helps.
+
+Every error that a person or the ledger may see derives from `LakeError`. Its class decides what happens
+next: a `TransientError` backs off and is tried again, a `PermanentError` is not, and after an
+`OutcomeUnknown` the truth is looked up before anything else is done. The message is written for the
+operator: what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class LakeError(Exception):
+    """Base of everything this project raises on purpose."""
+
+
+class TransientError(LakeError):
+    """The same call may succeed later; the ledger backs off and tries again."""
+
+
+class PermanentError(LakeError):
+    """The same call fails again until somebody changes the input or the settings."""
+
+
+class OutcomeUnknown(LakeError):
+    """The call may or may not have taken effect; look it up before deciding."""
+
+
+class SettingsError(PermanentError):
+    """A setting is missing or wrong. `setting` is its environment name, e.g. `LAKE_ROOT`."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        self.setting = setting
+        super().__init__(f"{setting}: {problem}")
+
+
+class LedgerUnavailable(TransientError):
+    """PostgreSQL can't be reached or dropped the connection."""
+
+
+class LedgerOutdated(PermanentError):
+    """The ledger's schema is not the one this version needs; `lake ledger migrate` brings it there."""
+
+
+class LeaseLost(LakeError):
+    """This worker no longer holds the claim: somebody else owns the work now, so nothing may be written."""
+
+    def __init__(self, batch_id: str) -> None:
+        self.batch_id = batch_id
+        super().__init__(
+            f"The claim on batch {batch_id} is no longer held by this worker (its lease ran out and the files "
+            "were given to another one). Nothing of this attempt was published; there is nothing to do."
+        )
+
+
+class ContractMoved(TransientError):
+    """Another batch changed the contract in a way that this conversion's parts do not fit; convert again."""
+
+
+class StorageUnavailable(TransientError):
+    """The object store did not answer, or answered that it is busy."""
+
+
+class ObjectMissing(PermanentError):
+    """No object stands under this key (any more)."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"No object at {key}: it was moved or deleted after it was listed. Run `lake discover`.")
+
+
+class ObjectChanged(PermanentError):
+    """The object under this key is no longer the version that was registered."""
+
+    def __init__(self, key: str, expected: str, found: str) -> None:
+        self.key = key
+        super().__init__(
+            f"{key} changed after it was registered (version {expected}, now {found}). "
+            "Run `lake discover` to register the new version."
+        )
+
+
+class BadInput(PermanentError):
+    """A raw file can't be converted as a whole. `reason` is a short code, `offset` a byte position if known."""
+
+    def __init__(self, reason: str, detail: str, *, offset: int | None = None) -> None:
+        self.reason = reason
+        self.offset = offset
+        super().__init__(detail)

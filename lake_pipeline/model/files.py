@@ -1,0 +1,42 @@
+"""Raw files as the lake knows them: one version of one object in a landing zone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from lake_pipeline.model.partitions import PartitionKey
+
+
+class Lane(IntEnum):
+    """The queue a file waits in. The lower number is claimed first: weekly drops go ahead of the history."""
+
+    WEEKLY = 0
+    HISTORY = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscoveredFile:
+    """An object version seen by a listing, not yet registered.
+
+    `expected` is the partition that the key promises, if it promises one; the records decide in the end.
+    """
+
+    key: str
+    etag: str
+    size: int
+    lane: Lane
+    expected: PartitionKey | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawFile:
+    """A registered object version. `file_id` is the ledger's number for it, `size` its bytes as stored."""
+
+    file_id: int
+    key: str
+    etag: str
+    size: int
+    lane: Lane = Lane.WEEKLY
+    attempts: int = 0
+    expected: PartitionKey | None = None

@@ -1,0 +1,134 @@
+"""What a batch is about to publish: parts nobody can see yet, and what became of each file.
+
+The manifest is the point of no return once it is in the ledger, so it holds everything that is needed to
+roll the batch forward without its worker. It travels as JSON (ledger column, conversion reports).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from lake_pipeline.model.partitions import PartitionKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingObject:
+    """A complete object that no reader can see until it is published.
+
+    `token` is the store's handle on it (a temporary name, a multipart upload id); `etag` is what the
+    published object will carry, `size` its bytes.
+    """
+
+    key: str
+    token: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CuratedPart:
+    """One Parquet file of curated rows. `rows_by_file` maps file_id to the rows it gave; they add up to `rows`."""
+
+    object: PendingObject
+    partition: PartitionKey
+    rows: int
+    rows_by_file: Mapping[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantinePart:
+    """One Parquet file of quarantined records: file, record, offset, reason and raw bytes."""
+
+    object: PendingObject
+    rows: int
+
+
+class Outcome(StrEnum):
+    """What became of a file in a batch."""
+
+    CONVERTED = "CONVERTED"
+    REFUSED = "REFUSED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOutcome:
+    """The account of one file: `read == published + quarantined` always holds.
+
+    REFUSED means that nothing of it was published and trying again won't help (`reason` is a short code,
+    `error` the sentence for the operator). FAILED means that trying again may help; its counts are zero.
+    `rescued` counts published rows with a value in `_rescued`.
+    """
+
+    file_id: int
+    outcome: Outcome
+    read: int = 0
+    published: int = 0
+    quarantined: int = 0
+    rescued: int = 0
+    reason: str | None = None
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.read != self.published + self.quarantined:
+            raise ValueError(
+                f"file {self.file_id}: {self.read} records read, but {self.published} published "
+                f"and {self.quarantined} quarantined"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything a batch publishes, and the account of each of its files."""
+
+    curated: tuple[CuratedPart, ...]
+    quarantine: tuple[QuarantinePart, ...]
+    files: tuple[FileOutcome, ...]
+
+    @property
+    def objects(self) -> tuple[PendingObject, ...]:
+        """All pending objects, in the order they are made visible: quarantine first, so nothing is unaccounted."""
+        return (*(part.object for part in self.quarantine), *(part.object for part in self.curated))
+
+    @property
+    def partitions(self) -> tuple[PartitionKey, ...]:
+        """The partitions that gain rows, sorted."""
+        return tuple(sorted({part.partition for part in self.curated}))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return {
+            "curated": [
+                {
+                    "object": asdict(part.object),
+                    "partition": str(part.partition),
+                    "rows": part.rows,
+                    "rows_by_file": {str(file): rows for file, rows in part.rows_by_file.items()},
+                }
+                for part in self.curated
+            ],
+            "quarantine": [{"object": asdict(part.object), "rows": part.rows} for part in self.quarantine],
+            "files": [{**asdict(file), "outcome": file.outcome.value} for file in self.files],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+        return cls(
+            curated=tuple(
+                CuratedPart(
+                    object=PendingObject(**part["object"]),
+                    partition=PartitionKey.parse(part["partition"]),
+                    rows=part["rows"],
+                    rows_by_file={int(file): rows for file, rows in part["rows_by_file"].items()},
+                )
+                for part in data["curated"]
+            ),
+            quarantine=tuple(
+                QuarantinePart(object=PendingObject(**part["object"]), rows=part["rows"]) for part in data["quarantine"]
+            ),
+            files=tuple(FileOutcome(**{**file, "outcome": Outcome(file["outcome"])}) for file in data["files"]),
+        )
