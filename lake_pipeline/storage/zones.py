@@ -1,0 +1,45 @@
+"""The zones of the lake: which part of the key space is for what.
+
+Landing zones are the only keys that discovery reads; everything else is written by the pipeline.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lake_pipeline.model.files import Lane
+from lake_pipeline.model.partitions import PartitionKey
+
+HISTORY = "all_historical_files/"
+CURATED = "json_parsed_parquet/"
+ARCHIVE = "raw-json-data-processed/"
+QUARANTINE = "quarantine/"
+
+WEEKLY_KEY = re.compile(r"\d{4}/week\d{2}/.+")
+YEAR_FOLDER = re.compile(r"\d{4}/")
+"""Weekly drops land under `YYYY/weekXX/`; the store is asked for these year folders."""
+
+CURATED_NAME = "json_parsed_parquet"
+"""The table's name for readers, and the asset's name in Dagster."""
+
+
+def lane_of(key: str) -> Lane | None:
+    """The lane of a landing-zone key; None where the key is not in a landing zone."""
+    if key.startswith(HISTORY) and len(key) > len(HISTORY):
+        return Lane.HISTORY
+    return Lane.WEEKLY if WEEKLY_KEY.fullmatch(key) else None
+
+
+def curated_key(partition: PartitionKey, name: str) -> str:
+    """The key of a curated file: `json_parsed_parquet/year=…/month=…/day=…/mode=…/NAME`."""
+    return f"{CURATED}{partition.path}/{name}"
+
+
+def quarantine_key(batch_id: str, name: str) -> str:
+    """The key of a quarantine file of one batch."""
+    return f"{QUARANTINE}batch={batch_id}/{name}"
+
+
+def archive_key(key: str) -> str:
+    """Where the original at `key` goes after it was published."""
+    return ARCHIVE + key
