@@ -1,0 +1,36 @@
+"""JSON paths as people write them: `database_specific.review_status`, with quotes around odd keys.
+
+A path is a tuple of object keys. It never points into a list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+Path = tuple[str, ...]
+
+_PLAIN = re.compile(r'[^\s."\\]+')
+_STEP = re.compile(r'(?P<plain>[^\s."\\]+)|(?P<quoted>"(?:[^"\\]|\\.)*")')
+
+
+def show_path(path: Path) -> str:
+    """`("a", "b.c")` as `a."b.c"`: the inverse of `parse_path`."""
+    return ".".join(key if _PLAIN.fullmatch(key) else json.dumps(key) for key in path)
+
+
+def parse_path(text: str) -> Path:
+    """`a."b.c"` as `("a", "b.c")`. Raises ValueError that says where the path is malformed."""
+    steps: list[str] = []
+    position = 0
+    while True:
+        step = _STEP.match(text, position)
+        if not step:
+            raise ValueError(f"{text!r} is not a JSON path: a key is missing at character {position + 1}")
+        steps.append(step["plain"] or json.loads(step["quoted"]))
+        position = step.end()
+        if position == len(text):
+            return tuple(steps)
+        if text[position] != ".":
+            raise ValueError(f"{text!r} is not a JSON path: expected a dot at character {position + 1}")
+        position += 1

@@ -1,0 +1,107 @@
+"""The contract: paths, names, growth and the union of two growths."""
+
+from __future__ import annotations
+
+import json
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from lake_pipeline.contract.contract import Contract
+from lake_pipeline.contract.inference import infer
+from lake_pipeline.contract.naming import MAX_LENGTH, PARTITION, PROVENANCE
+from lake_pipeline.contract.paths import parse_path, show_path
+from lake_pipeline.errors import ContractMoved
+
+paths = st.lists(st.text(max_size=5), min_size=1, max_size=4).map(tuple)
+
+
+def grown(*records: dict[str, object], base: Contract | None = None) -> Contract:
+    return (base or Contract()).grown(infer(records))
+
+
+def names(contract: Contract) -> list[str]:
+    return [column.name for column in contract.columns]
+
+
+@given(path=paths)
+def test_a_shown_path_reads_back(path: tuple[str, ...]) -> None:
+    assert parse_path(show_path(path)) == path
+
+
+@pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "a b", 'a."b', "a.b "])
+def test_a_malformed_path_says_where(text: str) -> None:
+    with pytest.raises(ValueError, match="character"):
+        parse_path(text)
+
+
+@given(found=st.lists(paths, min_size=1, max_size=12, unique=True))
+def test_column_names_are_safe_and_distinct_whatever_the_keys(found: list[tuple[str, ...]]) -> None:
+    records = []
+    for path in found:
+        record: object = 1
+        for key in reversed(path):
+            record = {key: record}
+        records.append(record)
+    contract = grown(*records)  # type: ignore[arg-type]
+    given_names = names(contract)
+    assert len(set(given_names)) == len(given_names)
+    assert not set(given_names) & {*PARTITION, *PROVENANCE}
+    for name in given_names:
+        assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_")
+        assert not name[0].isdigit()
+        assert len(name) <= MAX_LENGTH
+
+
+def test_a_column_keeps_its_name_and_type_whatever_comes() -> None:
+    first = grown({"a": 1, "b": {"c": "x"}})
+    later = grown({"a": "text", "b": 7, "B c": 1, "n": [{"x": 1}]}, base=first)
+    assert names(later)[:2] == names(first) == ["a", "b_c"]
+    assert [later.arrow_schema().field(name).type for name in names(first)] == ["int64", "string"]
+
+
+def test_what_was_never_seen_with_a_value_has_no_column() -> None:
+    contract = grown({"a": None, "l": [], "o": {}, "s": [{"x": None, "y": 1}]})
+    assert names(contract) == ["s"]
+    assert str(contract.arrow_schema().field("s").type) == "list<element: struct<y: int64>>"
+    assert names(grown({"a": 1.5, "l": ["x"], "o": {"k": True}}, base=contract)) == ["s", "a", "l", "o_k"]
+
+
+def test_a_contract_survives_json_in_any_key_order() -> None:
+    contract = grown({"z": 1, "a": {"y": [{"b": 1, "a": None}], "x": 2.5}}).with_version(3)
+    stored = json.loads(json.dumps(contract.to_json(), sort_keys=True))
+    assert Contract.from_json(stored) == contract
+    assert names(Contract.from_json(stored)) == names(contract)
+
+
+def test_the_union_of_two_growths_reads_both() -> None:
+    base = grown({"a": 1}).with_version(1)
+    one, two = grown({"b": 1, "l": [{"x": 1}]}, base=base), grown({"c": 1, "l": [{"y": 1}]}, base=base)
+    union = base.merged(one).with_version(2).merged(two)
+    assert names(union) == ["a", "b", "l", "c"]
+    assert str(union.arrow_schema().field("l").type) == "list<element: struct<x: int64, y: int64>>"
+
+
+def test_merging_nothing_new_changes_nothing() -> None:
+    base = grown({"a": 1, "b": {"c": [1]}}).with_version(4)
+    assert base.merged(base) is base
+    assert base.merged(grown({"a": 2}, base=base)) is base
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"x": 1}, {"x": "text"}),
+        ({"x": 1}, {"x": {"y": 1}}),
+        ({"x": {"y": 1}}, {"x": 1}),
+        ({"x y": 1}, {"x_y": 1}),
+        ({"l": [1]}, {"l": ["a"]}),
+        ({"l": [{"a-b": 1}]}, {"l": [{"a b": "x"}]}),
+    ],
+)
+def test_parts_that_would_not_fit_the_union_are_converted_again(one: dict[str, object], two: dict[str, object]) -> None:
+    base = grown({"a": 1}).with_version(1)
+    in_force = base.merged(grown(one, base=base)).with_version(2)
+    with pytest.raises(ContractMoved):
+        in_force.merged(grown(two, base=base))
