@@ -1,0 +1,19 @@
+"""The engine that runs the kernel in this very process, on a few threads: a laptop, or one large machine."""
+
+from __future__ import annotations
+
+from lake_pipeline.convert.kernel import convert
+from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
+from lake_pipeline.storage.objects import ObjectStore
+
+
+class InProcessEngine:
+    """See `Engine`. Files are read from and parts are written to `store`."""
+
+    name = "in_process"
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
+        return convert(self._store, request, on_progress)

@@ -1,0 +1,275 @@
+"""The kernel: a batch of raw files to pending Parquet parts, with the account of every record.
+
+    small files → packs → blocks ┐
+                                 ├→ parse, place, flatten (threads) → gather by partition → Parquet
+    large file  →  its blocks    ┘
+
+Files share parts, and each is accepted or refused as a whole before its rows join. Rows of a large file are held
+until its end; where they are too many for that, they are streamed into parts of the file's own, which are thrown
+away when it turns out to be refused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TypeVar
+
+from lake_pipeline.contract.contract import Contract
+from lake_pipeline.contract.inference import infer
+from lake_pipeline.convert.blocks import BlockConverter, Counts, GrowingContract, Piece, Segment, is_refused
+from lake_pipeline.convert.output import Output
+from lake_pipeline.convert.reading import outcome_of, plan, read_blocks, read_small, sample
+from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
+from lake_pipeline.errors import LakeError
+from lake_pipeline.model.files import RawFile
+from lake_pipeline.model.manifest import CuratedPart, FileOutcome, Manifest, Outcome, QuarantinePart
+from lake_pipeline.storage.objects import ObjectStore
+
+BLOCK_TEXT = 8 << 20
+"""Small files are converted together until their text reaches this many bytes."""
+
+HELD_BYTES = 96 << 20
+"""Rows of one large file held in memory until it is known whether it is accepted."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progress | None = None) -> ConversionReport:
+    """Convert every file of the request; see `Engine.convert` for what is promised and raised."""
+    started = time.monotonic()
+    conversion = _Conversion(store, request, on_progress)
+    try:
+        manifest = conversion.run()
+    except BaseException:
+        conversion.discard()
+        raise
+    return ConversionReport(
+        manifest=manifest,
+        contract=conversion.contract.current,
+        bytes_read=sum(file.size for file in request.files),
+        seconds=time.monotonic() - started,
+    )
+
+
+@dataclass(kw_only=True)
+class _Converted:
+    """What a pack gave: pieces to gather, files already settled, and files that must be streamed instead."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    outcomes: list[FileOutcome] = field(default_factory=list)
+    oversized: list[RawFile] = field(default_factory=list)
+
+
+class _Conversion:
+    def __init__(self, store: ObjectStore, request: ConversionRequest, on_progress: Progress | None) -> None:
+        self._store = store
+        self._request = request
+        self._on_progress = on_progress
+        self.contract = GrowingContract(request.contract or Contract().grown(infer(sample(store, request.files))))
+        self._blocks = BlockConverter(request.batch_id, self.contract, request.options)
+        self._numbers = count()
+        self._shared = self._new_output()
+        self._outputs = [self._shared]
+        self._outcomes: dict[int, FileOutcome] = {}
+        self._done_bytes = 0
+
+    def run(self) -> Manifest:
+        planned = plan(self._request.files)
+        curated: list[CuratedPart] = []
+        quarantine: list[QuarantinePart] = []
+        with ThreadPoolExecutor(self._request.options.workers, thread_name_prefix="convert") as pool:
+            large = [*planned.large, *self._convert_packs(pool, planned.packs)]
+            for file in large:
+                own = self._convert_large(pool, file)
+                if own is not None:
+                    self._outputs.append(own)
+                    _extend(curated, quarantine, own)
+        _extend(curated, quarantine, self._shared)
+        outcomes = tuple(self._outcomes[file.file_id] for file in self._request.files)
+        return Manifest(curated=tuple(curated), quarantine=tuple(quarantine), files=outcomes)
+
+    def discard(self) -> None:
+        for output in self._outputs:
+            output.discard()
+
+    def _new_output(self) -> Output:
+        request = self._request
+        return Output(self._store, request.batch_id, self.contract, request.options, self._numbers)
+
+    def _convert_packs(self, pool: ThreadPoolExecutor, packs: Iterable[tuple[RawFile, ...]]) -> list[RawFile]:
+        """Convert all packs into the shared parts; returns the files that turned out to be large."""
+        oversized: list[RawFile] = []
+        for pack, converted in self._ordered(pool, self._convert_pack, packs):
+            for outcome in converted.outcomes:
+                self._outcomes[outcome.file_id] = outcome
+            for piece in converted.pieces:
+                self._shared.add(piece.rows, piece.quarantined)
+                for file_id, counts in piece.counts.items():
+                    self._outcomes[file_id] = self._outcome(file_id, counts)
+            oversized += converted.oversized
+            self._progressed(sum(file.size for file in pack))
+        return oversized
+
+    def _convert_pack(self, pack: tuple[RawFile, ...]) -> _Converted:
+        converted = _Converted()
+        gathered: list[Segment] = []
+        size = 0
+        for file in pack:
+            segments = self._read(file, converted)
+            gathered += segments
+            size += sum(len(segment.records.lines) for segment in segments)
+            if size >= BLOCK_TEXT:
+                self._convert_block(gathered, converted)
+                gathered, size = [], 0
+        if gathered:
+            self._convert_block(gathered, converted)
+        return converted
+
+    def _read(self, file: RawFile, converted: _Converted) -> list[Segment]:
+        """The segments of a small file; none where it is settled or set aside."""
+        try:
+            records = read_small(self._store, file)
+        except LakeError as error:
+            converted.outcomes.append(outcome_of(error, file))
+            return []
+        if records is None:
+            converted.oversized.append(file)
+            return []
+        if not records:
+            converted.outcomes.append(self._outcome(file.file_id, Counts()))
+        first = 0
+        segments = []
+        for block in records:
+            segments.append(Segment(file=file, records=block, first=first))
+            first += block.count
+        return segments
+
+    def _convert_block(self, segments: list[Segment], converted: _Converted) -> None:
+        """Convert whole small files together; where that fails, one by one, so that only the culprit fails."""
+        try:
+            converted.pieces.append(self._blocks.convert(segments, whole_files=True))
+        except Exception as error:
+            files = {segment.file.file_id: segment.file for segment in segments}
+            if len(files) == 1:
+                converted.outcomes.append(outcome_of(error, segments[0].file))
+                return
+            for file_id in files:
+                self._convert_block([part for part in segments if part.file.file_id == file_id], converted)
+
+    def _convert_large(self, pool: ThreadPoolExecutor, file: RawFile) -> Output | None:
+        """Stream one file; returns its own output, or None where its rows joined the shared one or were refused."""
+        held = _Held(self._new_output)
+        counts = Counts()
+        try:
+            for _, piece in self._ordered(pool, self._convert_segment, self._segments(file)):
+                held.add(piece)
+                counts.add(piece.counts[file.file_id])
+        except LakeError as error:
+            held.discard()
+            self._outcomes[file.file_id] = outcome_of(error, file)
+            return None
+        except BaseException:
+            held.discard()
+            raise
+        self._outcomes[file.file_id] = self._outcome(file.file_id, counts)
+        self._progressed(file.size)
+        if is_refused(counts, self._request.options.max_bad_share):
+            held.discard()
+            return None
+        return held.release(self._shared)
+
+    def _convert_segment(self, segment: Segment) -> Piece:
+        return self._blocks.convert([segment], whole_files=False)
+
+    def _segments(self, file: RawFile) -> Iterator[Segment]:
+        first = 0
+        for records in read_blocks(self._store, file):
+            yield Segment(file=file, records=records, first=first)
+            first += records.count
+
+    def _outcome(self, file_id: int, counts: Counts) -> FileOutcome:
+        tolerated = self._request.options.max_bad_share
+        if is_refused(counts, tolerated):
+            return FileOutcome(
+                file_id=file_id,
+                outcome=Outcome.REFUSED,
+                read=counts.read,
+                quarantined=counts.read,
+                reason="too_many_broken",
+                error=f"{counts.broken} of {counts.read} records are broken, more than the tolerated share of "
+                f"{tolerated} (LAKE_MAX_BAD_SHARE), so nothing of the file is published. The first: {counts.first}",
+            )
+        quarantined = counts.broken + counts.misplaced
+        return FileOutcome(
+            file_id=file_id,
+            outcome=Outcome.CONVERTED,
+            read=counts.read,
+            published=counts.read - quarantined,
+            quarantined=quarantined,
+            rescued=counts.rescued,
+        )
+
+    def _progressed(self, size: int) -> None:
+        self._done_bytes += size
+        if self._on_progress:
+            self._on_progress(len(self._outcomes), self._done_bytes)
+
+    def _ordered(
+        self, pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]
+    ) -> Iterator[tuple[T, R]]:
+        """Results in the order of `items`, which are taken only a little ahead of the workers."""
+        window = self._request.options.workers + 1
+        waiting: deque[tuple[T, Future[R]]] = deque()
+        for item in items:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) > window:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
+
+
+class _Held:
+    """The pieces of one large file, in memory at first, in parts of its own when they get too many."""
+
+    def __init__(self, new_output: Callable[[], Output]) -> None:
+        self._new_output = new_output
+        self._pieces: list[Piece] = []
+        self._size = 0
+        self._own: Output | None = None
+
+    def add(self, piece: Piece) -> None:
+        self._pieces.append(piece)
+        self._size += sum(placed.table.nbytes for placed in piece.rows)
+        if self._own is None and self._size > HELD_BYTES:
+            self._own = self._new_output()
+        if self._own is not None:
+            self._drain(self._own)
+
+    def release(self, shared: Output) -> Output | None:
+        """Give the rows away: to `shared`, unless there are parts of the file's own, which are returned."""
+        self._drain(self._own or shared)
+        return self._own
+
+    def discard(self) -> None:
+        self._pieces = []
+        if self._own is not None:
+            self._own.discard()
+
+    def _drain(self, output: Output) -> None:
+        for piece in self._pieces:
+            output.add(piece.rows, piece.quarantined)
+        self._pieces = []
+
+
+def _extend(curated: list[CuratedPart], quarantine: list[QuarantinePart], output: Output) -> None:
+    parts, records = output.finish()
+    curated += parts
+    quarantine += records

@@ -1,0 +1,137 @@
+"""Reading raw files from the store: as packs of small files, as streams of blocks, or as a sample.
+
+Here it is decided how much of a file is in memory at once. Errors of one file are told apart here too: what is
+wrong with the file, and what is wrong with the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from lake_pipeline.convert.decoding import Decoded
+from lake_pipeline.convert.framing import blocks, head_records
+from lake_pipeline.convert.records import Records
+from lake_pipeline.convert.tolerant import Broken, loads
+from lake_pipeline.errors import BadInput, LakeError, ObjectChanged, ObjectMissing
+from lake_pipeline.model.files import RawFile
+from lake_pipeline.model.manifest import FileOutcome, Outcome
+from lake_pipeline.storage.objects import ObjectStore
+
+SMALL_BYTES = 4 << 20
+"""Files up to here (as stored) are packed; a larger one has parts of its own anyway."""
+
+PACK_BYTES = 8 << 20
+PACK_FILES = 512
+"""A pack is one unit of work: large enough that handing it to a thread costs nothing beside it."""
+
+SMALL_TEXT = 32 << 20
+"""A small file that decompresses to more than this is streamed like a large one, so that memory stays bounded."""
+
+SAMPLE_FILES = 32
+SAMPLE_BYTES = 256 << 10
+"""The first contract is inferred from this much text of this many files, spread evenly over the batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The files of a batch by how they are read."""
+
+    packs: tuple[tuple[RawFile, ...], ...]
+    large: tuple[RawFile, ...]
+
+
+def plan(files: Sequence[RawFile]) -> Plan:
+    """Small files into packs, in order; large ones alone."""
+    packs: list[tuple[RawFile, ...]] = []
+    pack: list[RawFile] = []
+    size = 0
+    for file in files:
+        if file.size > SMALL_BYTES:
+            continue
+        if pack and (size + file.size > PACK_BYTES or len(pack) == PACK_FILES):
+            packs.append(tuple(pack))
+            pack, size = [], 0
+        pack.append(file)
+        size += file.size
+    if pack:
+        packs.append(tuple(pack))
+    return Plan(packs=tuple(packs), large=tuple(file for file in files if file.size > SMALL_BYTES))
+
+
+def open_text(store: ObjectStore, file: RawFile) -> Decoded:
+    """The plain text of a raw file. Raises `ObjectMissing`, `ObjectChanged`, `StorageUnavailable`, `BadInput`."""
+    return Decoded(store.open(file.key, etag=file.etag))
+
+
+def read_small(store: ObjectStore, file: RawFile) -> list[Records] | None:
+    """All records of a small file; None where its text is too large to be held. Raises what `open_text` raises."""
+    text = open_text(store, file)
+    try:
+        records: list[Records] = []
+        for block in blocks(text):
+            records.append(block)
+            if text.position > SMALL_TEXT:
+                return None
+        return records
+    finally:
+        text.close()
+
+
+def read_blocks(store: ObjectStore, file: RawFile) -> Iterator[Records]:
+    """The records of a file, block by block. Raises what `open_text` raises, also on the way."""
+    text = open_text(store, file)
+    try:
+        yield from blocks(text)
+    finally:
+        text.close()
+
+
+def sample(store: ObjectStore, files: Sequence[RawFile]) -> Iterator[dict[str, Any]]:
+    """Records from the beginnings of files spread over the batch. What can't be read is left out."""
+    step = max(1, -(-len(files) // SAMPLE_FILES))
+    for file in files[::step]:
+        try:
+            text = open_text(store, file)
+            try:
+                records = head_records(text, SAMPLE_BYTES)
+            finally:
+                text.close()
+        except LakeError:
+            continue  # the conversion itself will meet it again, and account for it
+        for line in records.lines.split(b"\n")[:-1]:
+            record = _glance(line)
+            if record is not None:
+                yield record
+
+
+def _glance(line: bytes) -> dict[str, Any] | None:
+    """A record for inference: quickly where that is enough to know the kinds of its values."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        try:
+            return loads(line)
+        except Broken:
+            return None
+    return record if isinstance(record, dict) else None
+
+
+def outcome_of(error: Exception, file: RawFile) -> FileOutcome:
+    """What becomes of a file that could not be read or converted: refused where trying again won't help."""
+    match error:
+        case BadInput():
+            outcome, reason = Outcome.REFUSED, error.reason
+        case ObjectMissing():
+            outcome, reason = Outcome.REFUSED, "missing"
+        case ObjectChanged():
+            outcome, reason = Outcome.REFUSED, "changed"
+        case LakeError():
+            outcome, reason = Outcome.FAILED, "unavailable"
+        case _:
+            # Not foreseen: tried again, so that a passing fault heals, and quarantined after the last attempt.
+            outcome, reason = Outcome.FAILED, type(error).__name__
+    return FileOutcome(file_id=file.file_id, outcome=outcome, reason=reason, error=f"{file.key}: {error}")

@@ -1,0 +1,80 @@
+"""What an engine is given and what it gives back. Both travel as JSON to wherever the kernel runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Protocol
+
+from lake_pipeline.contract.contract import Contract
+from lake_pipeline.model.files import RawFile
+from lake_pipeline.model.manifest import Manifest
+
+DEFAULT_KEY_PATTERN = (
+    r"date=(?P<date>\d{4}-\d{2}-\d{2})|mode=(?P<mode>[^/=]+?)(?=[/_.]|$)"
+    r"|year=(?P<year>\d{4})|month=(?P<month>\d{1,2})|day=(?P<day>\d{1,2})"
+)
+"""Only labelled parts of a key count (`date=2026-02-03`, `mode=live`, Hive folders): a key is never guessed at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionOptions:
+    """How records become rows. Every field has a `LAKE_*` setting of the same name.
+
+    `date_field` and `mode_field` are dotted JSON paths. Days before `first_date` or after `last_date` are
+    quarantined. `max_bad_share` is the tolerated share (0 to 1) of broken records in a file. `part_bytes` is the
+    size in bytes, in memory, at which a part is closed; `memory_bytes` bounds what all open parts buffer.
+    """
+
+    date_field: str = "event_time"
+    mode_field: str = "mode"
+    default_mode: str = "unknown"
+    key_pattern: str = DEFAULT_KEY_PATTERN
+    first_date: date = date(2010, 1, 1)
+    last_date: date = date(9999, 12, 31)
+    max_bad_share: float = 0.1
+    part_bytes: int = 512 << 20
+    memory_bytes: int = 256 << 20
+    workers: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionRequest:
+    """One batch to convert. `contract` is the ledger's current one; None means that none exists yet."""
+
+    batch_id: str
+    files: tuple[RawFile, ...]
+    contract: Contract | None
+    options: ConversionOptions = field(default_factory=ConversionOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionReport:
+    """What a conversion made: pending parts, the account of each file, and the contract they were written with.
+
+    `contract.version` is the version the conversion started from; `contract` may have more columns than that.
+    """
+
+    manifest: Manifest
+    contract: Contract
+    bytes_read: int
+    seconds: float
+
+
+Progress = Callable[[int, int], None]
+"""Called with (files done, bytes done) now and then, from any thread."""
+
+
+class Engine(Protocol):
+    """A place where the kernel runs."""
+
+    @property
+    def name(self) -> str: ...
+
+    def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
+        """Convert every file of the request. A bad file is an outcome in the report, not an error.
+
+        Raises `TransientError` when the whole batch should be tried again; pending objects are then aborted.
+        """
+        ...
