@@ -1,0 +1,138 @@
+"""Connections to the ledger's PostgreSQL: how a URL is read, what a failure is called, when the schema is looked at.
+
+No query of the ledger's own work belongs here; those are methods of the classes that derive from `Database`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import URL, Connection, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+
+from lake_pipeline.errors import LedgerOutdated, LedgerUnavailable, OutcomeUnknown, SettingsError
+from lake_pipeline.ledger.migrations import REVISION
+from lake_pipeline.ledger.queries import query
+
+SETTING = "LAKE_LEDGER_URL"
+
+_CONNECT_ARGS = {
+    "application_name": "lake_pipeline",
+    "connect_timeout": 10,
+    # A firewall that forgets an idle connection is noticed after a minute, not after two hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
+
+def ledger_url(text: str) -> URL:
+    """`text` as a URL for psycopg2, whichever spelling of PostgreSQL it uses.
+
+    Raises `SettingsError`, which never repeats the URL: it may hold a password.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise SettingsError(SETTING, "not a URL; expected postgresql://user:password@host:5432/database") from None
+    if url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
+        raise SettingsError(SETTING, f"{url.drivername} is not supported; the ledger needs PostgreSQL: postgresql://…")
+    # A bare postgresql:// means another driver from SQLAlchemy 2.1 on.
+    return url.set(drivername="postgresql+psycopg2")
+
+
+class Database:
+    """Pooled connections to one database, opened when first needed. Safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        self._url = ledger_url(url)
+        self._engine = create_engine(
+            self._url,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=20,
+            use_native_hstore=False,
+            connect_args=_CONNECT_ARGS,
+        )
+        self._schema_is_right = False
+
+    def close(self) -> None:
+        """Close every connection. Using the ledger again opens new ones."""
+        self._engine.dispose()
+
+    @property
+    def place(self) -> str:
+        """The URL without its password."""
+        return self._url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def transaction(self, *, any_schema: bool = False) -> Iterator[Connection]:
+        """One transaction, committed when the block ends and rolled back when it raises.
+
+        Raises `LedgerUnavailable` when nothing was written, `OutcomeUnknown` when the connection was lost during
+        the commit, and `LedgerOutdated` (unless `any_schema`) when the schema is not the one of this version.
+        """
+        with self._connect() as connection:
+            try:
+                if not any_schema:
+                    self._check_schema(connection)
+                yield connection
+            except (OperationalError, InterfaceError) as error:
+                raise LedgerUnavailable(
+                    f"The ledger ({SETTING}, {self.place}) did not do what it was asked: {_first_line(error)}. "
+                    "Nothing was written; try again."
+                ) from error
+            self._commit(connection)
+
+    def _connect(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except DBAPIError as error:
+            raise LedgerUnavailable(
+                f"{SETTING}: PostgreSQL can't be reached at {self.place}: {_first_line(error)}. "
+                "Check the URL, and that the server runs."
+            ) from error
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            connection.commit()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise LedgerUnavailable(
+                    f"The ledger ({SETTING}, {self.place}) refused to commit: {_first_line(error)}"
+                ) from error
+            raise OutcomeUnknown(
+                f"The connection to the ledger ({SETTING}, {self.place}) was lost while it committed, so the write "
+                "may or may not have happened. `lake status` shows which, once the server is back."
+            ) from error
+
+    def _check_schema(self, connection: Connection) -> None:
+        if self._schema_is_right:
+            return
+        found = schema_revision(connection)
+        if found is None:
+            raise LedgerOutdated(f"{SETTING}: {self.place} holds no ledger yet. Run `lake ledger migrate`.")
+        if found > REVISION:
+            raise LedgerOutdated(
+                f"{SETTING}: {self.place} is at revision {found}, made by a newer version of this program, which "
+                f"knows {REVISION}. Install the newer version."
+            )
+        if found < REVISION:
+            raise LedgerOutdated(
+                f"{SETTING}: {self.place} is at revision {found}, this version needs {REVISION}. "
+                "Run `lake ledger migrate`."
+            )
+        self._schema_is_right = True
+
+
+def schema_revision(connection: Connection) -> str | None:
+    """The revision that the database is at; None where it holds no ledger."""
+    if not connection.scalar(query("has_revision")):
+        return None
+    revision: str | None = connection.scalar(query("revision"))
+    return revision
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0] or type(error.orig).__name__

@@ -1,0 +1,68 @@
+"""Recovery: what workers that are gone left behind, given back or taken over.
+
+A batch before its point of no return is given back; one past it gets a new owner, who rolls it forward. The work
+of a live worker is never touched: every write here checks again that the worker is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from sqlalchemy import Connection, Row
+
+from lake_pipeline.ledger.connection import Database
+from lake_pipeline.ledger.queries import query
+from lake_pipeline.model.manifest import Manifest
+from lake_pipeline.model.states import BatchState, FileState
+
+
+class Recovering(Database):
+    """The part of the ledger that whoever comes next uses."""
+
+    def reclaim(self, *, owner_is_dead: Callable[[str], bool], max_attempts: int) -> int:
+        """Abandon claims whose lease ran out or whose owner is dead; returns how many files wait again.
+
+        The attempt stays counted: files tried `max_attempts` times go to quarantine instead, because one of them
+        may be what kills the workers.
+        """
+        with self.transaction() as connection:
+            batches = connection.execute(query("claimed_batches")).all()
+        lost = [(batch, owner_is_dead(batch.owner)) for batch in batches]
+        return sum(self._reclaim_batch(batch, dead, max_attempts) for batch, dead in lost if dead or batch.expired)
+
+    def _reclaim_batch(self, batch: Row[tuple[str, str, bool]], dead: bool, max_attempts: int) -> int:
+        why = "The worker died" if dead else "The worker's lease ran out"
+        with self.transaction() as connection:
+            abandoned = connection.execute(
+                query("abandon_batch"),
+                {"batch_id": batch.batch_id, "owner": batch.owner, "owner_is_dead": dead, "message": f"{why}."},
+            )
+            if not abandoned.rowcount:
+                return 0
+            message = f"{why} at every attempt while it held this file, {max_attempts} times. `lake retry` tries again."
+            states = connection.scalars(
+                query("reclaim_files"),
+                {"batch_id": batch.batch_id, "max_attempts": max_attempts, "message": message},
+            )
+            return sum(state == FileState.PENDING for state in states)
+
+    def adopt_publications(self, *, owner: str, owner_is_dead: Callable[[str], bool]) -> list[tuple[str, Manifest]]:
+        """Take over the half published batches of workers that are gone, with a fresh lease: (batch_id, manifest).
+
+        They must be rolled forward: publish every object again, which is harmless, then `finish_publish`.
+        """
+        with self.transaction() as connection:
+            left = connection.execute(query("publications_left")).all()
+            adopted = [batch for batch in left if batch.expired or owner_is_dead(batch.owner)]
+            for batch in adopted:
+                self._adopt(connection, batch.batch_id, owner)
+        return [(batch.batch_id, Manifest.from_json(batch.manifest)) for batch in adopted]
+
+    def _adopt(self, connection: Connection, batch_id: str, owner: str) -> None:
+        connection.execute(query("adopt_batch"), {"batch_id": batch_id, "owner": owner})
+
+    def batch_states(self, batch_ids: Collection[str]) -> dict[str, BatchState]:
+        """The states of those batches that exist, by id."""
+        with self.transaction() as connection:
+            rows = connection.execute(query("batch_states"), {"batch_ids": list(batch_ids)})
+            return {row.batch_id: BatchState(row.state) for row in rows}

@@ -1,0 +1,120 @@
+-- From the point of no return to the archive.
+
+-- name: hold_claim
+-- Locks a batch before its point of no return, if this worker still holds it.
+SELECT files FROM batch
+WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :owner AND state = 'CLAIMED' FOR UPDATE;
+
+-- name: ids_of_claim
+-- The files that a claim holds at this moment.
+SELECT file_id FROM file_processing_status WHERE claim_id = CAST(:batch_id AS uuid);
+
+-- name: lock_contract
+-- Lets one writer at a time decide on the next contract version; readers go on.
+LOCK TABLE contract_version IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: latest_contract
+-- The newest contract, the one in force.
+SELECT version, contract FROM contract_version ORDER BY version DESC LIMIT 1;
+
+-- name: add_contract
+-- Stores the next contract version and the batch that brought it.
+INSERT INTO contract_version (version, contract, batch_id)
+VALUES (:version, CAST(:contract AS json), CAST(:batch_id AS uuid));
+
+-- name: record_manifest
+-- The point of no return: what this batch publishes is in the ledger.
+UPDATE batch SET
+    state = 'PUBLISHING', manifest = CAST(:manifest AS json), contract_version = :contract_version, updated_at = now()
+WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :owner AND state = 'CLAIMED';
+
+-- name: batch_to_finish
+-- Locks a batch and reads what it publishes.
+SELECT state, manifest, contract_version FROM batch WHERE batch_id = CAST(:batch_id AS uuid) FOR UPDATE;
+
+-- name: lock_files_of_claim
+-- Locks the files of a claim; `versioned` are those of which an earlier version was registered under the same key.
+SELECT file_id, s3_key, attempts, EXISTS (
+    SELECT FROM file_processing_status AS earlier
+    WHERE earlier.s3_key = file.s3_key AND earlier.file_id < file.file_id
+) AS versioned
+FROM file_processing_status AS file WHERE claim_id = CAST(:batch_id AS uuid) ORDER BY file_id FOR UPDATE;
+
+-- name: settle_files
+-- Writes what became of each file of a claim, and ends the claim on it.
+UPDATE file_processing_status AS file SET
+    processing_status = outcome.state,
+    claim_id = NULL,
+    next_attempt_at = now() + make_interval(secs => outcome.retry_seconds),
+    error_class = outcome.error_class,
+    error_reason = outcome.error_reason,
+    error_message = outcome.error_message,
+    rows_read = outcome.rows_read,
+    rows_published = outcome.rows_published,
+    rows_quarantined = outcome.rows_quarantined,
+    rows_rescued = outcome.rows_rescued,
+    archive_state = CASE WHEN outcome.archive_key IS NULL THEN 'NONE' ELSE 'WAITING' END,
+    archive_key = outcome.archive_key,
+    processed_at = CASE WHEN outcome.state IN ('SUCCEEDED', 'QUARANTINED') THEN now() END,
+    updated_at = now()
+FROM json_to_recordset(CAST(:outcomes AS json)) AS outcome (
+    file_id bigint, state text, retry_seconds double precision, error_class text, error_reason text,
+    error_message text, rows_read bigint, rows_published bigint, rows_quarantined bigint, rows_rescued bigint,
+    archive_key text
+)
+WHERE file.file_id = outcome.file_id AND file.claim_id = CAST(:batch_id AS uuid);
+
+-- name: lock_commits
+-- Makes commits visible in the order of their numbers, so that a snapshot at a commit never changes.
+LOCK TABLE lake_commit IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: add_commit
+-- One step in the history of the curated data.
+INSERT INTO lake_commit (batch_id, files_added, rows_added)
+VALUES (CAST(:batch_id AS uuid), :files_added, :rows_added) RETURNING commit_id;
+
+-- name: add_curated_files
+-- The Parquet files of a commit.
+INSERT INTO curated_file (
+    s3_key, batch_id, partition_date, partition_mode, rows, size_bytes, etag, contract_version, added_commit
+)
+SELECT
+    part.key, CAST(:batch_id AS uuid), part.day, part.mode, part.rows, part.size, part.etag, :contract_version,
+    :commit_id
+FROM json_to_recordset(CAST(:parts AS json)) AS part (
+    key text, day date, mode text, rows bigint, size bigint, etag text
+)
+RETURNING curated_file_id, s3_key;
+
+-- name: add_lineage
+-- Which raw file gave how many rows to which Parquet file.
+INSERT INTO lineage (file_id, curated_file_id, rows)
+SELECT * FROM unnest(CAST(:file_ids AS bigint[]), CAST(:curated_file_ids AS bigint[]), CAST(:rows AS bigint[]));
+
+-- name: add_quarantine_files
+-- The files that hold the quarantined records of a batch.
+INSERT INTO quarantine_file (s3_key, batch_id, rows, size_bytes, etag)
+SELECT part.key, CAST(:batch_id AS uuid), part.rows, part.size, part.etag
+FROM json_to_recordset(CAST(:parts AS json)) AS part (key text, rows bigint, size bigint, etag text);
+
+-- name: finish_batch
+-- Ends a batch as published, with its account.
+UPDATE batch SET
+    state = 'PUBLISHED', rows_read = :rows_read, rows_published = :rows_published,
+    rows_quarantined = :rows_quarantined, rows_rescued = :rows_rescued, finished_at = now(), updated_at = now()
+WHERE batch_id = CAST(:batch_id AS uuid) AND state = 'PUBLISHING';
+
+-- name: awaiting_archive
+-- Published originals that still stand in the landing zone.
+SELECT file_id, s3_key, etag, archive_key FROM file_processing_status
+WHERE archive_state = 'WAITING' ORDER BY batch_id, file_id LIMIT :limit;
+
+-- name: awaiting_archive_of_batch
+-- The same for one batch.
+SELECT file_id, s3_key, etag, archive_key FROM file_processing_status
+WHERE archive_state = 'WAITING' AND batch_id = CAST(:batch_id AS uuid) ORDER BY batch_id, file_id LIMIT :limit;
+
+-- name: mark_archived
+-- Marks originals that were moved; those marked before are left alone.
+UPDATE file_processing_status SET archive_state = 'ARCHIVED', archived_at = now(), updated_at = now()
+WHERE file_id = ANY (CAST(:file_ids AS bigint[])) AND archive_state = 'WAITING';

@@ -1,0 +1,105 @@
+-- What people, sensors and checks read. Nothing here locks or writes.
+
+-- name: revision
+-- The revision of the schema.
+SELECT version_num FROM ledger_revision;
+
+-- name: has_revision
+-- Whether there is a schema at all.
+SELECT to_regclass('ledger_revision') IS NOT NULL;
+
+-- name: tally
+-- Files, bytes and rows by state, from the running totals.
+SELECT processing_status, archive_state, CAST(sum(files) AS bigint) AS files, CAST(sum(bytes) AS bigint) AS bytes,
+    CAST(sum(rows_read) AS bigint) AS rows_read, CAST(sum(rows_published) AS bigint) AS rows_published,
+    CAST(sum(rows_quarantined) AS bigint) AS rows_quarantined, CAST(sum(rows_rescued) AS bigint) AS rows_rescued
+FROM file_tally GROUP BY processing_status, archive_state;
+
+-- name: curated_totals
+-- How many live curated files there are, and in how many partitions.
+SELECT count(*) AS partitions, CAST(coalesce(sum(files), 0) AS bigint) AS files
+FROM (
+    SELECT count(*) AS files FROM curated_file WHERE removed_commit IS NULL GROUP BY partition_date, partition_mode
+) AS partition;
+
+-- name: contract_number
+-- The newest contract's number.
+SELECT coalesce(max(version), 0) AS version FROM contract_version;
+
+-- name: pending_by_partition
+-- The first partitions that files wait for: weekly lane first, then the oldest day.
+WITH RECURSIVE place AS (
+    -- From one partition straight to the next one in the index, not through all the files between.
+    (
+        SELECT lane, expected_date, expected_mode FROM file_processing_status
+        WHERE processing_status IN ('PENDING', 'FAILED') AND expected_date IS NOT NULL
+        ORDER BY lane, expected_date, expected_mode LIMIT 1
+    )
+    UNION ALL
+    SELECT following.* FROM place CROSS JOIN LATERAL (
+        SELECT lane, expected_date, expected_mode FROM file_processing_status
+        WHERE processing_status IN ('PENDING', 'FAILED') AND expected_date IS NOT NULL
+            AND (lane, expected_date, expected_mode) > (place.lane, place.expected_date, place.expected_mode)
+        ORDER BY lane, expected_date, expected_mode LIMIT 1
+    ) AS following
+)
+SELECT place.expected_date, place.expected_mode, place.lane, waiting.files, waiting.bytes, waiting.attempts
+FROM place CROSS JOIN LATERAL (
+    SELECT count(*) AS files, CAST(sum(size_bytes) AS bigint) AS bytes, max(attempts) AS attempts,
+        min(lane) AS first_lane
+    FROM file_processing_status
+    WHERE lane IN (0, 1) AND expected_date = place.expected_date AND expected_mode = place.expected_mode
+        AND processing_status IN ('PENDING', 'FAILED') AND next_attempt_at <= now()
+) AS waiting
+-- A partition that waits in both lanes is told once, in the first of them.
+WHERE waiting.first_lane = place.lane
+LIMIT :limit;
+
+-- name: pending_unplaced
+-- Claimable files whose key promises no partition.
+SELECT count(*) AS files, CAST(coalesce(sum(size_bytes), 0) AS bigint) AS bytes FROM file_processing_status
+WHERE processing_status IN ('PENDING', 'FAILED') AND next_attempt_at <= now() AND expected_date IS NULL;
+
+-- name: live_curated_files
+-- Every curated file that readers see.
+SELECT s3_key, partition_date, partition_mode, rows, size_bytes, etag, contract_version,
+    CAST(batch_id AS text) AS batch_id
+FROM curated_file WHERE removed_commit IS NULL ORDER BY partition_date, partition_mode, s3_key;
+
+-- name: live_curated_files_of_partitions
+-- The same for some partitions.
+SELECT s3_key, partition_date, partition_mode, rows, size_bytes, etag, contract_version,
+    CAST(batch_id AS text) AS batch_id
+FROM curated_file
+WHERE removed_commit IS NULL AND (partition_date, partition_mode) IN (
+    SELECT * FROM unnest(CAST(:days AS date[]), CAST(:modes AS text[]))
+)
+ORDER BY partition_date, partition_mode, s3_key;
+
+-- name: partition_accounts
+-- For each given partition: its curated files, and what lineage says they were made of.
+SELECT wanted.day, wanted.mode, curated.files, curated.rows, curated.bytes, source.raw_files, source.lineage_rows
+FROM unnest(CAST(:days AS date[]), CAST(:modes AS text[])) AS wanted (day, mode)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS files, CAST(coalesce(sum(rows), 0) AS bigint) AS rows,
+        CAST(coalesce(sum(size_bytes), 0) AS bigint) AS bytes
+    FROM curated_file
+    WHERE removed_commit IS NULL AND partition_date = wanted.day AND partition_mode = wanted.mode
+) AS curated
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT lineage.file_id) AS raw_files, CAST(coalesce(sum(lineage.rows), 0) AS bigint) AS lineage_rows
+    FROM curated_file JOIN lineage USING (curated_file_id)
+    WHERE removed_commit IS NULL AND partition_date = wanted.day AND partition_mode = wanted.mode
+) AS source;
+
+-- name: modes
+-- Every mode that is published or promised by the key of a waiting file.
+SELECT partition_mode AS mode FROM curated_file WHERE removed_commit IS NULL
+UNION
+SELECT expected_mode FROM file_processing_status
+WHERE processing_status IN ('PENDING', 'FAILED') AND expected_date IS NOT NULL;
+
+-- name: events
+-- What happened to a file, oldest first.
+SELECT at, from_state, to_state, CAST(batch_id AS text) AS batch_id, detail FROM file_event
+WHERE file_id = :file_id ORDER BY event_id;

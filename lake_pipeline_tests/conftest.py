@@ -1,0 +1,65 @@
+"""Fixtures that start something: the embedded PostgreSQL, once for each test process, and ledgers on it."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from lake_pipeline.ledger.embedded import embedded_url, release
+from lake_pipeline.ledger.embedded_home import EmbeddedHome, take_lock
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.ledger.migrate import migrate
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a migrated database that ledgers are cloned from. Nobody stays connected to it."""
+    home = tmp_path_factory.mktemp("postgres")
+    url = embedded_url(home, "template_ledger", durable=False)
+    migrate(url)
+    yield url
+    remove_embedded(home)
+
+
+@pytest.fixture
+def ledger_url(postgres: str) -> Iterator[str]:
+    """The URL of a fresh, migrated ledger of this test's own."""
+    name = f"ledger_{next(_numbers)}"
+    engine = create_engine(make_url(postgres).set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template_ledger STRATEGY file_copy"))
+        yield make_url(postgres).set(database=name).render_as_string(hide_password=False)
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """A fresh ledger."""
+    opened = Ledger(ledger_url)
+    yield opened
+    opened.close()
+
+
+def remove_embedded(home: Path) -> None:
+    """Let go of the server of `home`, wait until it has stopped, and remove its data wherever that stands."""
+    release(home)
+    place = EmbeddedHome(home.resolve())
+    deadline = time.monotonic() + 30
+    while (lock := take_lock(place.keeper_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)) is None:
+        assert time.monotonic() < deadline, f"the server of {home} does not stop:\n{place.log_tail()}"
+        time.sleep(0.02)
+    if place.data.parent != place.folder:
+        shutil.rmtree(place.data.parent)
+    shutil.rmtree(home, ignore_errors=True)
+    assert lock

@@ -1,0 +1,110 @@
+"""Registering and the backlog: what a listing brings in, and what the sensor then sees."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from lake_pipeline.errors import PermanentError
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.ledger.registering import PAGE, Registration
+from lake_pipeline.ledger.views import Backlog, PartitionBacklog
+from lake_pipeline.model.files import Lane
+from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.model.states import FileState
+from lake_pipeline_tests.ledger_builders import LIVE, TEST, claim_some, found, many, publish
+
+
+def test_registering_is_idempotent(ledger: Ledger) -> None:
+    assert ledger.register(many(10)) == Registration(new=10, known=0, new_bytes=1000)
+    assert ledger.register(many(12)) == Registration(new=2, known=10, new_bytes=200)
+    assert ledger.status().files[FileState.PENDING] == 12
+    assert ledger.register([]) == Registration(new=0, known=0, new_bytes=0)
+
+
+def test_a_changed_etag_is_a_new_version(ledger: Ledger) -> None:
+    ledger.register([found(1, etag="v1")])
+    publish(ledger, claim_some(ledger))
+
+    assert ledger.register([found(1, etag="v1"), found(1, etag="v2")]) == Registration(new=1, known=1, new_bytes=100)
+    assert [file.etag for file in claim_some(ledger).files] == ["v2"]
+
+
+def test_a_listing_longer_than_a_page_is_registered_whole(ledger: Ledger) -> None:
+    assert ledger.register(many(PAGE + 1)).new == PAGE + 1
+
+
+def test_a_listing_that_breaks_off_keeps_what_it_brought(ledger: Ledger) -> None:
+    with pytest.raises(PermanentError, match="UTF-8"):
+        ledger.register([*many(PAGE), replace(found(1), key="2026/week05/\udcff.json")])
+
+    assert ledger.status().files[FileState.PENDING] == PAGE
+
+
+def test_any_key_survives(ledger: Ledger) -> None:
+    keys = ["2026/week05/tab\there\\N\n\r.json", "2026/week05/\\.", "2026/week05/zürich 東京 %41.json"]
+
+    ledger.register(replace(found(1), key=key, etag='"a\\b"') for key in keys)
+
+    assert {file.key for file in claim_some(ledger).files} == set(keys)
+
+
+def test_two_listings_at_once_register_each_file_once(ledger: Ledger) -> None:
+    forward, backward = list(many(3000)), list(many(3000))[::-1]
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(ledger.register, [forward, backward, forward, backward]))
+
+    assert sum(result.new for result in results) == 3000
+    assert sum(result.known for result in results) == 9000
+
+
+def test_the_backlog_shows_the_weekly_lane_first_and_then_the_oldest_day(ledger: Ledger) -> None:
+    old = PartitionKey(date(2020, 1, 1), "live")
+    ledger.register(
+        [
+            found(1, expected=old, lane=Lane.HISTORY, size=7),
+            found(2, expected=TEST),
+            found(3, expected=LIVE),
+            found(4, expected=LIVE),
+            found(5, expected=LIVE, lane=Lane.HISTORY),
+            found(6, expected=None, size=5),
+        ]
+    )
+
+    assert ledger.pending_by_partition(limit=10) == [
+        PartitionBacklog(partition=LIVE, files=3, bytes=300, lane=Lane.WEEKLY, attempts=0),
+        PartitionBacklog(partition=TEST, files=1, bytes=100, lane=Lane.WEEKLY, attempts=0),
+        PartitionBacklog(partition=old, files=1, bytes=7, lane=Lane.HISTORY, attempts=0),
+    ]
+    assert [backlog.partition for backlog in ledger.pending_by_partition(limit=1)] == [LIVE]
+    assert ledger.pending_unplaced() == Backlog(files=1, bytes=5)
+
+
+def test_what_is_claimed_is_no_backlog(ledger: Ledger) -> None:
+    ledger.register([found(1), found(2, expected=None)])
+    claim_some(ledger)
+
+    assert ledger.pending_by_partition(limit=10) == []
+    assert ledger.pending_unplaced() == Backlog(files=0, bytes=0)
+
+
+def test_modes_are_those_published_and_those_promised(ledger: Ledger) -> None:
+    ledger.register([found(1, expected=None)])
+    publish(ledger, claim_some(ledger), partition=TEST)
+    ledger.register([found(2, expected=LIVE), found(3, expected=None)])
+
+    assert ledger.modes() == ["live", "test/ü"]
+
+
+def test_curated_files_can_be_asked_for_by_partition(ledger: Ledger) -> None:
+    ledger.register(many(2))
+    publish(ledger, claim_some(ledger, max_files=1), partition=LIVE)
+    publish(ledger, claim_some(ledger, max_files=1), partition=TEST)
+
+    assert [file.partition for file in ledger.curated_files()] == [LIVE, TEST]
+    assert [file.partition for file in ledger.curated_files([TEST])] == [TEST]
+    assert ledger.curated_files([]) == []

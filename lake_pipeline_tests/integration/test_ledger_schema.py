@@ -1,0 +1,306 @@
+"""The database's own guarantees: states, events, conservation, plans, and that code and schema fit together."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import IntegrityError
+
+import lake_pipeline.ledger
+from lake_pipeline.errors import LedgerOutdated, LedgerUnavailable, SettingsError, TransientError
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.ledger.migrate import current_revision, head_revision, migrate
+from lake_pipeline.ledger.migrations import REVISION
+from lake_pipeline.ledger.queries import all_queries, query
+from lake_pipeline.model.files import Lane
+from lake_pipeline.model.manifest import Outcome
+from lake_pipeline.model.states import BATCH_TRANSITIONS, TRANSITIONS, ArchiveState, BatchState, FileState
+from lake_pipeline_tests.ledger_builders import (
+    LIVE,
+    TEST,
+    claim_some,
+    found,
+    let_retries_come,
+    many,
+    outcome_of,
+    publish,
+    run_sql,
+)
+
+UTILITIES = {"prepare_arrivals", "copy_arrivals", "lock_contract", "lock_commits"}
+"""Statements that PREPARE does not take; they are run instead."""
+
+
+def test_the_database_knows_the_same_transitions_as_the_code(ledger_url: str) -> None:
+    assert {tuple(row) for row in run_sql(ledger_url, "SELECT * FROM file_transitions()")} == TRANSITIONS
+    assert {tuple(row) for row in run_sql(ledger_url, "SELECT * FROM batch_transitions()")} == BATCH_TRANSITIONS
+
+
+@pytest.mark.parametrize(
+    ("constraint", "states"), [("file_state", FileState), ("batch_state", BatchState), ("file_archive", ArchiveState)]
+)
+def test_the_database_knows_the_same_states_as_the_code(
+    ledger_url: str, constraint: str, states: type[FileState | BatchState | ArchiveState]
+) -> None:
+    [(definition,)] = run_sql(
+        ledger_url, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = :name", name=constraint
+    )
+    assert set(re.findall(r"'([A-Z]+)'::text", definition)) - {"SUCCEEDED", "SUPERSEDED"} == {
+        state.value for state in states
+    } - {"SUCCEEDED", "SUPERSEDED"}
+
+
+def test_illegal_steps_of_a_file_are_rejected_by_the_database(ledger: Ledger, ledger_url: str) -> None:
+    ledger.register(many(2))
+    publish(ledger, claim_some(ledger))
+
+    with pytest.raises(IntegrityError, match=r"file \d+ can't go from SUCCEEDED to PENDING"):
+        run_sql(
+            ledger_url,
+            "UPDATE file_processing_status SET processing_status = 'PENDING', archive_state = 'NONE', "
+            "archive_key = NULL, next_attempt_at = now()",
+        )
+
+
+def test_illegal_steps_of_a_batch_are_rejected_by_the_database(ledger: Ledger, ledger_url: str) -> None:
+    ledger.register(many(1))
+    publish(ledger, claim_some(ledger))
+
+    with pytest.raises(IntegrityError, match="can't go from PUBLISHED to CLAIMED"):
+        run_sql(ledger_url, "UPDATE batch SET state = 'CLAIMED', finished_at = NULL")
+
+
+def test_files_can_neither_be_deleted_nor_begin_half_way(ledger: Ledger, ledger_url: str) -> None:
+    ledger.register(many(1))
+
+    with pytest.raises(IntegrityError, match="never deleted"):
+        run_sql(ledger_url, "DELETE FROM file_processing_status")
+    with pytest.raises(IntegrityError, match="registered as PENDING"):
+        run_sql(
+            ledger_url,
+            "INSERT INTO file_processing_status (s3_key, etag, size_bytes, lane, processing_status) "
+            "VALUES ('k', 'e', 1, 0, 'SUPERSEDED')",
+        )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "rows_read = rows_read + 1",
+        "rows_quarantined = NULL",
+        "rows_rescued = rows_published + 1",
+        "rows_read = NULL, rows_published = NULL, rows_quarantined = NULL, rows_rescued = NULL",
+        "processed_at = NULL",
+        "archive_key = NULL",
+        "archive_state = 'ARCHIVED'",
+        "claim_id = batch_id",
+        "expected_mode = NULL",
+        "lane = 2",
+    ],
+)
+def test_a_row_that_contradicts_itself_is_rejected(ledger: Ledger, ledger_url: str, change: str) -> None:
+    ledger.register(many(1))
+    publish(ledger, claim_some(ledger))
+
+    with pytest.raises(IntegrityError, match="violates check constraint"):
+        run_sql(ledger_url, f"UPDATE file_processing_status SET {change}")
+
+
+def test_each_transition_leaves_an_event(ledger: Ledger, ledger_url: str) -> None:
+    ledger.register(many(1))
+    first = claim_some(ledger)
+    file_id = first.files[0].file_id
+    ledger.fail(first, TransientError("busy"), max_attempts=5)
+    let_retries_come(ledger_url)
+    second = claim_some(ledger)
+    publish(ledger, second)
+
+    events = ledger.events(file_id)
+
+    assert [(event.from_state, event.to_state, event.batch_id, event.detail) for event in events] == [
+        (FileState.PENDING, FileState.PROCESSING, first.batch_id, None),
+        (FileState.PROCESSING, FileState.FAILED, first.batch_id, "busy"),
+        (FileState.FAILED, FileState.PROCESSING, second.batch_id, None),
+        (FileState.PROCESSING, FileState.SUCCEEDED, second.batch_id, None),
+    ]
+    assert [event.at for event in events] == sorted(event.at for event in events)
+
+
+def test_the_running_totals_are_the_sums_over_the_files(ledger: Ledger, ledger_url: str) -> None:
+    ledger.register(many(30))
+    ledger.register(many(30, etag="v2", size=7, lane=Lane.HISTORY))
+    for number in range(6):
+        claim = claim_some(ledger, max_files=6)
+        publish(ledger, claim, outcome_of(claim.files[number], Outcome.REFUSED, error="bad"))
+    ledger.release(claim_some(ledger, max_files=3), "enough")
+    ledger.archived([task.file_id for task in ledger.awaiting_archive(limit=11)])
+
+    keys = "processing_status, archive_state, lane"
+    sums = "coalesce(sum({0}), 0)"
+    counts = ["rows_read", "rows_published", "rows_quarantined", "rows_rescued"]
+    tally = f"SELECT {keys}, " + ", ".join(sums.format(name) for name in ["files", "bytes", *counts])
+    files = f"SELECT {keys}, count(*), " + ", ".join(sums.format(name) for name in ["size_bytes", *counts])
+    assert run_sql(
+        ledger_url, f"{tally} FROM file_tally GROUP BY {keys} HAVING sum(files) <> 0 ORDER BY {keys}"
+    ) == run_sql(ledger_url, f"{files} FROM file_processing_status GROUP BY {keys} ORDER BY {keys}")
+
+
+def test_every_query_can_be_prepared(ledger_url: str) -> None:
+    engine = create_engine(ledger_url)
+    with engine.begin() as connection:
+        connection.execute(query("prepare_arrivals"))
+        for name in sorted(all_queries().keys() - UTILITIES):
+            prepare(connection, name)
+        for name in ("lock_contract", "lock_commits"):
+            connection.execute(query(name))
+    engine.dispose()
+
+
+def prepare(connection: Connection, name: str) -> None:
+    compiled = str(query(name).compile(connection))
+    numbers: dict[str, int] = {}
+    sql = re.sub(r"%\((\w+)\)s", lambda found: f"${numbers.setdefault(found[1], len(numbers) + 1)}", compiled)
+    connection.exec_driver_sql(f"PREPARE {name} AS {sql.replace('%%', '%')}", execution_options={"no_parameters": True})
+
+
+def test_every_query_is_called_from_exactly_one_place() -> None:
+    calls: Counter[str] = Counter()
+    for source in Path(lake_pipeline.ledger.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "query":
+                [argument] = node.args
+                assert isinstance(argument, ast.Constant), f"{source.name} calls a query by a computed name"
+                calls[str(argument.value)] += 1
+
+    assert calls == dict.fromkeys(all_queries(), 1)
+
+
+PLANS: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "claim_files",
+        {"batch_id": "00000000-0000-0000-0000-000000000000", "max_files": 500, "max_bytes": 1 << 40},
+        "file_claim_order",
+    ),
+    (
+        "claim_files_of_partitions",
+        {
+            "batch_id": "00000000-0000-0000-0000-000000000000",
+            "max_files": 500,
+            "max_bytes": 1 << 40,
+            "days": [LIVE.day, TEST.day],
+            "modes": [LIVE.mode_key, TEST.mode_key],
+        },
+        "file_claim_order_in_partition",
+    ),
+    ("pending_by_partition", {"limit": 25}, "file_claim_order_in_partition"),
+    ("lock_files_of_claim", {"batch_id": "00000000-0000-0000-0000-000000000000"}, "file_of_claim"),
+    ("awaiting_archive", {"limit": 500}, "file_awaiting_archive"),
+    (
+        "awaiting_archive_of_batch",
+        {"limit": 500, "batch_id": "00000000-0000-0000-0000-000000000000"},
+        "file_awaiting_archive",
+    ),
+    ("mark_archived", {"file_ids": list(range(500))}, "file_awaiting_archive"),
+    ("events", {"file_id": 1}, "file_event_pkey"),
+]
+
+
+@pytest.fixture(scope="module")
+def large_ledger_url(postgres: str) -> Any:
+    """A ledger of 50,000 files in both lanes, some of them finished."""
+    engine = create_engine(postgres).execution_options(isolation_level="AUTOCOMMIT")
+    admin = create_engine(engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    url = engine.url.set(database="large_ledger").render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE large_ledger TEMPLATE template_ledger STRATEGY file_copy"))
+        ledger = Ledger(url)
+        ledger.register(
+            found(
+                number,
+                lane=Lane(number % 10 > 0),
+                expected=(LIVE, TEST, None)[number % 3],
+                size=number % 1000,
+            )
+            for number in range(50_000)
+        )
+        for _ in range(3):
+            publish(ledger, claim_some(ledger, max_files=1000))
+        run_sql(url, "ANALYZE")
+        yield url
+        ledger.close()
+        connection.execute(text("DROP DATABASE large_ledger WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.mark.parametrize(("name", "parameters", "index"), PLANS, ids=[name for name, _, _ in PLANS])
+def test_the_queries_of_every_batch_use_their_index(
+    large_ledger_url: str, name: str, parameters: dict[str, Any], index: str
+) -> None:
+    plan = "\n".join(row[0] for row in run_sql(large_ledger_url, f"EXPLAIN {query(name).text}", **parameters))
+
+    assert f"using {index} " in plan or f"on {index} " in plan, plan
+    assert "Seq Scan on file_" not in plan, plan
+
+
+def test_the_constant_revision_is_the_newest_migration() -> None:
+    assert head_revision() == REVISION
+
+
+def test_a_migrated_database_is_left_alone(ledger_url: str) -> None:
+    assert migrate(ledger_url) == (REVISION, REVISION)
+    assert current_revision(ledger_url) == REVISION
+
+
+def test_a_database_without_a_ledger_asks_for_a_migration(ledger_url: str) -> None:
+    run_sql(ledger_url, "DROP TABLE ledger_revision")
+
+    with pytest.raises(LedgerOutdated, match="Run `lake ledger migrate`"):
+        Ledger(ledger_url).status()
+    assert current_revision(ledger_url) is None
+
+
+def test_a_ledger_of_a_newer_program_is_not_touched(ledger_url: str) -> None:
+    run_sql(ledger_url, "UPDATE ledger_revision SET version_num = '9999'")
+
+    with pytest.raises(LedgerOutdated, match="newer version"):
+        Ledger(ledger_url).status()
+    with pytest.raises(LedgerOutdated, match="newer version"):
+        migrate(ledger_url)
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    with pytest.raises(LedgerUnavailable) as caught:
+        Ledger("postgresql://me:secret@127.0.0.1:1/lake").status()
+
+    assert "LAKE_LEDGER_URL" in str(caught.value)
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://me:secret@host/db", "postgresql://me:secret@host:port/db"])
+def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(SettingsError, match="LAKE_LEDGER_URL") as caught:
+        Ledger(url)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_a_cut_connection_is_unavailable_and_then_available_again(ledger: Ledger, ledger_url: str) -> None:
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lake_pipeline'"
+
+    def be_cut_off() -> None:
+        with ledger.transaction() as connection:
+            run_sql(ledger_url, cut)
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(LedgerUnavailable, match="Nothing was written"):
+        be_cut_off()
+
+    assert ledger.status().archived == 0
