@@ -1,0 +1,218 @@
+"""One batch from claim to archive: the story of the lake, as a flow chart in code.
+
+    recover → claim → convert → record the manifest (the point of no return) → publish → archive
+
+Before the manifest is recorded a crash leaves nothing but litter; after it whoever comes next rolls the batch
+forward. No transaction is open while a file is converted.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
+from lake_pipeline.errors import ContractMoved, LakeError, LeaseLost, OutcomeUnknown
+from lake_pipeline.ingest.archive import archive_originals
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.lease import Heartbeat
+from lake_pipeline.ingest.publish import abort, roll_forward
+from lake_pipeline.ingest.reconcile import recover
+from lake_pipeline.ledger.owner import this_owner
+from lake_pipeline.model.claims import Claim
+from lake_pipeline.model.manifest import FileOutcome, Manifest, Outcome
+from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.model.states import BatchState
+
+log = logging.getLogger(__name__)
+
+CONVERSIONS = 4
+"""How often one batch is converted again because another batch moved the contract meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult:
+    """The account of one batch. `files` = `succeeded` + `failed` + `quarantined`; `bytes` are raw bytes as stored.
+
+    `rows_read` = `rows_published` + `rows_quarantined`. `error` is set where the whole batch failed; its files
+    then wait in the ledger for their next attempt.
+    """
+
+    batch_id: str
+    files: int
+    succeeded: int = 0
+    failed: int = 0
+    quarantined: int = 0
+    rows_read: int = 0
+    rows_published: int = 0
+    rows_quarantined: int = 0
+    rows_rescued: int = 0
+    partitions: tuple[PartitionKey, ...] = ()
+    curated_files: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    contract_version: int = 0
+    archived: int = 0
+    error: str | None = None
+
+
+def ingest_all(
+    lake: Lake, *, max_batches: int | None = None, on_progress: Progress | None = None
+) -> Iterator[BatchResult]:
+    """Ingest batch after batch until nothing can be claimed, or `max_batches` were done."""
+    done = 0
+    while max_batches is None or done < max_batches:
+        result = ingest_batch(lake, on_progress=on_progress)
+        if result is None:
+            return
+        done += 1
+        yield result
+
+
+def ingest_batch(
+    lake: Lake, *, partitions: Collection[PartitionKey] | None = None, on_progress: Progress | None = None
+) -> BatchResult | None:
+    """Claim and process one batch; None when there is nothing to claim.
+
+    With `partitions`, only files whose key promises one of them are claimed; the rows go where the records say.
+    A batch that fails is a result with `error`. Raises `LedgerUnavailable` and `LedgerOutdated`, `LeaseLost` where
+    this worker was too slow, and `OutcomeUnknown` where only the ledger can tell later what became of the batch.
+    """
+    recover(lake)
+    claim = lake.ledger.claim(
+        owner=this_owner(),
+        max_files=lake.batch_files,
+        max_bytes=lake.batch_bytes,
+        lease_seconds=lake.lease_seconds,
+        engine=lake.engine.name,
+        partitions=partitions,
+    )
+    if claim is None:
+        return None
+    log.info("Batch %s: claimed %d files, %.1f MB", claim.batch_id, len(claim.files), claim.size / 1e6)
+    return _process(lake, claim, on_progress)
+
+
+def _process(lake: Lake, claim: Claim, on_progress: Progress | None) -> BatchResult:
+    started = time.monotonic()
+    with Heartbeat(lake.ledger, claim) as heartbeat:
+        try:
+            manifest, version = _convert_and_record(lake, claim, heartbeat, on_progress)
+        except (LeaseLost, OutcomeUnknown):
+            raise  # the files are somebody else's, or past the point of no return: the next worker finds out
+        except LakeError as error:
+            return _failed(lake, claim, error, time.monotonic() - started)
+        except Exception as error:
+            _failed(lake, claim, error, time.monotonic() - started)
+            raise
+        except BaseException:
+            # Stopped by a person: the files go back at once and the attempt does not count against them.
+            lake.ledger.release(claim, reason="interrupted")
+            raise
+        problem = _publish(lake, claim, manifest)
+    archived = 0 if problem else archive_originals(lake, batch_id=claim.batch_id)
+    return _account(claim, manifest, version, archived, time.monotonic() - started, problem)
+
+
+def _convert_and_record(
+    lake: Lake, claim: Claim, heartbeat: Heartbeat, on_progress: Progress | None
+) -> tuple[Manifest, int]:
+    """Convert until the parts fit the contract in force, then pass the point of no return."""
+    for _ in range(CONVERSIONS):
+        report = _convert(lake, claim, on_progress)
+        try:
+            heartbeat.check()
+            return report.manifest, lake.ledger.record_manifest(claim, report.manifest, report.contract)
+        except ContractMoved as error:
+            abort(lake.store, report.manifest)
+            moved = error
+            log.info("Batch %s: another batch changed the contract, converting again", claim.batch_id)
+        except OutcomeUnknown:
+            return report.manifest, _recorded_version(lake, claim)
+        except LakeError:
+            abort(lake.store, report.manifest)
+            raise
+    raise moved
+
+
+def _recorded_version(lake: Lake, claim: Claim) -> int:
+    """The contract version, where the ledger has the manifest although the connection broke while it was told.
+
+    Raises OutcomeUnknown where it has not: the parts stay until the ledger itself has given the batch up.
+    """
+    state = lake.ledger.batch_states([claim.batch_id]).get(claim.batch_id)
+    contract = lake.ledger.contract()
+    if state is BatchState.CLAIMED or contract is None:
+        raise OutcomeUnknown(
+            f"The connection to the ledger broke while batch {claim.batch_id} was recorded, and it is not recorded. "
+            "Its files are claimed again when the lease runs out; there is nothing to do."
+        )
+    return contract.version
+
+
+def _publish(lake: Lake, claim: Claim, manifest: Manifest) -> str | None:
+    """Roll the recorded batch forward; returns what went wrong, in which case whoever comes next goes on."""
+    try:
+        roll_forward(lake, claim.batch_id, manifest)
+    except LakeError as error:
+        log.error("Batch %s is recorded but not all of it is visible yet: %s", claim.batch_id, error)
+        return f"recorded, but not all of it is visible yet; it is rolled forward by the next run: {error}"
+    return None
+
+
+def _convert(lake: Lake, claim: Claim, on_progress: Progress | None) -> ConversionReport:
+    request = ConversionRequest(
+        batch_id=claim.batch_id, files=claim.files, contract=lake.ledger.contract(), options=lake.options
+    )
+    return lake.engine.convert(request, on_progress=on_progress)
+
+
+def _failed(lake: Lake, claim: Claim, error: Exception, seconds: float) -> BatchResult:
+    log.error("Batch %s failed: %s", claim.batch_id, error)
+    lake.ledger.fail(claim, error, max_attempts=lake.max_attempts)
+    return BatchResult(
+        batch_id=claim.batch_id,
+        files=len(claim.files),
+        failed=len(claim.files),
+        bytes=claim.size,
+        seconds=seconds,
+        error=str(error),
+    )
+
+
+def _account(
+    claim: Claim, manifest: Manifest, version: int, archived: int, seconds: float, error: str | None
+) -> BatchResult:
+    def total(count: str) -> int:
+        return sum(getattr(file, count) for file in manifest.files)
+
+    def with_outcome(outcome: Outcome) -> int:
+        return sum(file.outcome is outcome for file in manifest.files)
+
+    _tell_refusals(manifest.files, {file.file_id: file.key for file in claim.files})
+    return BatchResult(
+        batch_id=claim.batch_id,
+        files=len(claim.files),
+        succeeded=with_outcome(Outcome.CONVERTED),
+        failed=with_outcome(Outcome.FAILED),
+        quarantined=with_outcome(Outcome.REFUSED),
+        rows_read=total("read"),
+        rows_published=total("published"),
+        rows_quarantined=total("quarantined"),
+        rows_rescued=total("rescued"),
+        partitions=manifest.partitions,
+        curated_files=len(manifest.curated),
+        bytes=claim.size,
+        seconds=seconds,
+        contract_version=version,
+        archived=archived,
+        error=error,
+    )
+
+
+def _tell_refusals(files: Collection[FileOutcome], keys: dict[int, str]) -> None:
+    for file in files:
+        if file.outcome is not Outcome.CONVERTED:
+            log.warning("%s %s: %s", keys[file.file_id], file.outcome.value.lower(), file.error)

@@ -1,0 +1,23 @@
+"""The parts that every use case works with, put together once by `lake_pipeline.opening`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lake_pipeline.convert.request import ConversionOptions, Engine
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.storage.objects import ObjectStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lake:
+    """An open lake. `batch_files` and `batch_bytes` (as stored) bound one batch, `lease_seconds` one claim."""
+
+    store: ObjectStore
+    ledger: Ledger
+    engine: Engine
+    options: ConversionOptions
+    batch_files: int = 1000
+    batch_bytes: int = 2 << 30
+    lease_seconds: int = 600
+    max_attempts: int = 5

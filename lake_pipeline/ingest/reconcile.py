@@ -1,0 +1,68 @@
+"""Reconciling: finish or give back what other workers left behind.
+
+A batch before its point of no return is given back; one past it is rolled forward; pending objects that no
+batch will ever publish are swept. Live work of others is never touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from lake_pipeline.errors import LakeError
+from lake_pipeline.ingest.archive import archive_originals
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.publish import roll_forward
+from lake_pipeline.ledger.owner import owner_is_dead, this_owner
+from lake_pipeline.model.manifest import PendingObject
+from lake_pipeline.model.states import BatchState
+
+log = logging.getLogger(__name__)
+
+BATCH_IN_KEY = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
+"""Curated and quarantine keys carry the id of the batch that wrote them."""
+
+SWEEP_PAGE = 1000
+
+
+def recover(lake: Lake) -> None:
+    """Bring the lake to where only live work is unfinished. Cheap when there is nothing to do."""
+    given_back = lake.ledger.reclaim(owner_is_dead=owner_is_dead, max_attempts=lake.max_attempts)
+    adopted = lake.ledger.adopt_publications(owner=this_owner(), owner_is_dead=owner_is_dead)
+    for batch_id, manifest in adopted:
+        log.info("Batch %s was left half published: rolling it forward", batch_id)
+        try:
+            roll_forward(lake, batch_id, manifest)
+        except LakeError as error:
+            # It stays PUBLISHING and is adopted again when its lease runs out; other work goes on meanwhile.
+            log.error("Batch %s could not be rolled forward: %s", batch_id, error)
+    if given_back or adopted:
+        log.info("Gave back %d files and finished %d batches of workers that are gone", given_back, len(adopted))
+        sweep_pending(lake)
+    archive_originals(lake)
+
+
+def sweep_pending(lake: Lake) -> int:
+    """Abort the pending objects of batches that will never publish them; returns how many.
+
+    An object whose batch the ledger does not know, or that is still claimed or being published, stays.
+    """
+    swept = 0
+    page: list[tuple[str, PendingObject]] = []
+    for pending in lake.store.pending():
+        found = BATCH_IN_KEY.search(pending.key)
+        if found:
+            page.append((found.group(1), pending))
+        if len(page) == SWEEP_PAGE:
+            swept += _sweep(lake, page)
+            page = []
+    return swept + _sweep(lake, page)
+
+
+def _sweep(lake: Lake, page: list[tuple[str, PendingObject]]) -> int:
+    states = lake.ledger.batch_states({batch_id for batch_id, _ in page})
+    over = (BatchState.ABANDONED, BatchState.FAILED, BatchState.PUBLISHED)
+    orphans = [pending for batch_id, pending in page if states.get(batch_id) in over]
+    for pending in orphans:
+        lake.store.abort(pending)
+    return len(orphans)

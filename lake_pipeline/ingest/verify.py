@@ -1,0 +1,136 @@
+"""Verification: does a partition hold exactly what the ledger says it holds?
+
+It reads Parquet footers and the ledger's sums and compares them; it changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lake_pipeline.contract.contract import Contract
+from lake_pipeline.errors import LakeError
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ledger.views import CuratedFile, PartitionAccount
+from lake_pipeline.model.partitions import PartitionKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The answer of one check: a sentence for people, `facts` for tables and plots."""
+
+    passed: bool
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionVerdicts:
+    """All checks of one partition, with its account."""
+
+    partition: PartitionKey
+    account: PartitionAccount
+    row_count: Verdict
+    schema: Verdict
+    conservation: Verdict
+
+    @property
+    def passed(self) -> bool:
+        return self.row_count.passed and self.schema.passed and self.conservation.passed
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Footer:
+    """What a Parquet footer tells, or why it can't be read."""
+
+    file: CuratedFile
+    rows: int = 0
+    schema: pa.Schema | None = None
+    problem: str | None = None
+
+
+def verify(lake: Lake, partitions: Collection[PartitionKey]) -> list[PartitionVerdicts]:
+    """Check each of `partitions` (sorted); one footer read per curated file."""
+    accounts = lake.ledger.partition_accounts(partitions)
+    contract = lake.ledger.contract()
+    files: dict[PartitionKey, list[CuratedFile]] = {partition: [] for partition in partitions}
+    for file in lake.ledger.curated_files(partitions):
+        files[file.partition].append(file)
+    return [
+        _verify_partition(lake, partition, accounts[partition], files[partition], contract)
+        for partition in sorted(files)
+        if partition in accounts
+    ]
+
+
+def _verify_partition(
+    lake: Lake,
+    partition: PartitionKey,
+    account: PartitionAccount,
+    files: list[CuratedFile],
+    contract: Contract | None,
+) -> PartitionVerdicts:
+    footers = [_read_footer(lake, file) for file in files]
+    return PartitionVerdicts(
+        partition=partition,
+        account=account,
+        row_count=_check_row_count(footers),
+        schema=_check_schema(footers, contract),
+        conservation=_check_conservation(footers, account),
+    )
+
+
+def _read_footer(lake: Lake, file: CuratedFile) -> _Footer:
+    try:
+        with lake.store.open(file.key) as stream, pq.ParquetFile(stream) as parquet:
+            return _Footer(file=file, rows=parquet.metadata.num_rows, schema=parquet.schema_arrow)
+    except (LakeError, pa.ArrowException, OSError) as error:
+        return _Footer(file=file, problem=str(error))
+
+
+def _check_row_count(footers: list[_Footer]) -> Verdict:
+    wrong = [
+        f"{footer.file.key}: {footer.problem or f'{footer.rows} rows, the ledger says {footer.file.rows}'}"
+        for footer in footers
+        if footer.problem or footer.rows != footer.file.rows
+    ]
+    rows = sum(footer.rows for footer in footers)
+    text = f"{rows} rows in {len(footers)} Parquet footers, as the ledger says" if not wrong else "; ".join(wrong[:5])
+    return Verdict(passed=not wrong, text=text, facts={"footer_rows": rows, "files": len(footers)})
+
+
+def _check_schema(footers: list[_Footer], contract: Contract | None) -> Verdict:
+    if contract is None:
+        return Verdict(passed=not footers, text="There is no contract yet")
+    expected = contract.arrow_schema()
+    wrong = [
+        f"{footer.file.key}: column {field.name} is {field.type}"
+        for footer in footers
+        if footer.schema is not None
+        for field in footer.schema
+        if not _fits(field, expected)
+    ]
+    text = f"Every column fits contract version {contract.version}" if not wrong else "; ".join(wrong[:5])
+    return Verdict(passed=not wrong, text=text, facts={"contract_version": contract.version, "misfits": len(wrong)})
+
+
+def _fits(found: pa.Field, expected: pa.Schema) -> bool:
+    """A file may lack columns that came later; the ones it has must be of the contract's type."""
+    position = expected.get_field_index(found.name)
+    return position >= 0 and bool(expected.field(position).type == found.type)
+
+
+def _check_conservation(footers: list[_Footer], account: PartitionAccount) -> Verdict:
+    """Rows that raw files gave to this partition (lineage) = rows in its Parquet footers."""
+    rows = sum(footer.rows for footer in footers)
+    passed = rows == account.lineage_rows
+    text = (
+        f"{account.raw_files} raw files gave {account.lineage_rows} rows, and {rows} are published"
+        if passed
+        else f"{account.raw_files} raw files gave {account.lineage_rows} rows, but {rows} are published"
+    )
+    return Verdict(passed=passed, text=text, facts={"lineage_rows": account.lineage_rows, "footer_rows": rows})

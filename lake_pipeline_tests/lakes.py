@@ -1,0 +1,58 @@
+"""Open lakes for tests: a directory store and a real ledger, and what readers see of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+
+from lake_pipeline.convert.in_process import InProcessEngine
+from lake_pipeline.ingest.batch import BatchResult, ingest_all
+from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.storage.directory import DirectoryStore
+from lake_pipeline_tests.factories import OPTIONS
+
+
+def lake_at(root: Path, ledger: Ledger, **fields: Any) -> Lake:
+    """A lake on the directory `root`."""
+    store = DirectoryStore(root)
+    lake = Lake(store=store, ledger=ledger, engine=InProcessEngine(store), options=OPTIONS)
+    return replace(lake, **fields)
+
+
+def land(root: Path, files: dict[str, bytes]) -> None:
+    """Put raw files into the landing zones."""
+    for key, content in files.items():
+        path = root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def ingest(lake: Lake) -> list[BatchResult]:
+    """Discover and ingest everything."""
+    discover(lake)
+    return list(ingest_all(lake))
+
+
+def published(root: Path) -> list[dict[str, Any]]:
+    """Every row that a reader of the plain path sees, without the ids that differ between runs, sorted."""
+    folder = root / "json_parsed_parquet"
+    if not folder.exists():
+        return []
+    rows = ds.dataset(folder, partitioning="hive", schema=_union(folder)).to_table().to_pylist()
+    plain = [{key: value for key, value in row.items() if key not in ("_batch_id", "_file_id")} for row in rows]
+    return sorted(plain, key=repr)
+
+
+def _union(folder: Path) -> Any:
+    """The schema of all files together: a dataset takes that of its first file otherwise."""
+    import pyarrow as pa
+
+    fragments = ds.dataset(folder, partitioning="hive").files
+    schemas = [ds.dataset(path, partitioning=None).schema for path in fragments]
+    partition = pa.schema([("year", pa.int32()), ("month", pa.int32()), ("day", pa.int32()), ("mode", pa.string())])
+    return pa.unify_schemas([*schemas, partition])
