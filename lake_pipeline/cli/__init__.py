@@ -1,0 +1,33 @@
+"""`lake`: the commands. Each loads the settings, calls one use case and shows what came out.
+
+The modules are by intention: `files` (discover, ingest, status), `reading` (query), `showing` (demo, dev),
+`ledger`. What is slow to import (Dagster, DuckDB, SQLAlchemy) is imported by the command that needs it, so
+that `lake --help` and `lake status` answer at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from lake_pipeline import __version__
+from lake_pipeline.cli.files import discover, ingest, status
+from lake_pipeline.cli.group import LakeGroup
+from lake_pipeline.cli.ledger import ledger
+from lake_pipeline.cli.output import log_to_stderr
+from lake_pipeline.cli.reading import query
+from lake_pipeline.cli.showing import demo, dev
+
+
+@click.group(cls=LakeGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lake")
+@click.option("-v", "--verbose", is_flag=True, help="Tell more on stderr about what is being done.")
+def main(verbose: bool) -> None:
+    """Raw JSON to partitioned Parquet, exactly once, with every row accounted for.
+
+    Settings are LAKE_* variables; docs/settings.md lists them. Every command takes --json.
+    """
+    log_to_stderr(verbose)
+
+
+for command in (demo, dev, discover, ingest, status, query, ledger):
+    main.add_command(command)

@@ -1,0 +1,168 @@
+"""`lake discover`, `lake ingest`, `lake status`: what happens to files, without Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lake_pipeline.cli.output import as_json, print_json, print_table, progress, size
+
+if TYPE_CHECKING:
+    from lake_pipeline.ingest.batch import BatchResult
+    from lake_pipeline.ingest.lake import Lake
+
+
+@click.command()
+@as_json
+def discover(json_: bool) -> None:
+    """List the landing zones and register what is new."""
+    from lake_pipeline.ingest.discover import discover as discover_files
+    from lake_pipeline.opening import open_lake
+    from lake_pipeline.settings import load_settings
+
+    with open_lake(load_settings()) as lake, progress("Listing") as seen:
+        found = discover_files(lake, on_progress=seen)
+    if json_:
+        print_json(asdict(found))
+        return
+    click.echo(f"{found.seen:,} files seen, {found.new:,} of them new ({size(found.new_bytes)}).")
+    if found.new:
+        click.echo("Next: lake ingest")
+
+
+@click.command()
+@click.option("--max-batches", type=click.IntRange(min=1), help="Stop after so many batches.")
+@as_json
+def ingest(max_batches: int | None, json_: bool) -> None:
+    """Convert, publish and archive pending files, batch by batch, until none is left."""
+    from lake_pipeline.ingest.batch import ingest_all
+    from lake_pipeline.opening import open_lake
+    from lake_pipeline.settings import load_settings
+
+    done = failed = 0
+    with open_lake(load_settings()) as lake, progress("Ingesting", total=_waiting(lake)) as show:
+        offset = _Offset(show)
+        for batch in ingest_all(lake, max_batches=max_batches, on_progress=offset.files):
+            offset.add(batch.files)
+            done, failed = done + 1, failed + batch.failed
+            print_json(batch_json(batch)) if json_ else click.echo(_batch_line(batch))
+        if not done:
+            click.echo(_nothing_to_do(lake), err=json_)
+    if failed:
+        raise click.ClickException(
+            f"{failed} files failed. They are tried again when their time has come: run `lake ingest` later."
+        )
+
+
+@click.command()
+@as_json
+def status(json_: bool) -> None:
+    """Show files by state, rows and what is published."""
+    from lake_pipeline.opening import open_lake
+    from lake_pipeline.settings import load_settings
+
+    with open_lake(load_settings()) as lake:
+        shown = status_json(lake)
+    print_json(shown) if json_ else print_status(shown)
+
+
+def status_json(lake: Lake) -> dict[str, Any]:
+    """The ledger's account in the shape that `lake status --json` promises; every state is there, zero or not."""
+    now = lake.ledger.status()
+    return {
+        "files": {state.value: count for state, count in now.files.items()},
+        "bytes": {state.value: count for state, count in now.bytes.items()},
+        "rows": {
+            "read": now.rows_read,
+            "published": now.rows_published,
+            "quarantined": now.rows_quarantined,
+            "rescued": now.rows_rescued,
+        },
+        "partitions": now.partitions,
+        "curated_files": now.curated_files,
+        "contract_version": now.contract_version,
+        "archived": now.archived,
+    }
+
+
+def print_status(shown: dict[str, Any]) -> None:
+    """The same for people."""
+    rows, files = shown["rows"], shown["files"]
+    if not any(files.values()):
+        click.echo("The ledger is empty: run `lake discover`.")
+        return
+    print_table(
+        "Files by state",
+        ("state", "files", "size"),
+        [(state, count, size(shown["bytes"][state])) for state, count in files.items() if count],
+    )
+    click.echo(
+        f"{rows['read']:,} records read = {rows['published']:,} published + {rows['quarantined']:,} quarantined "
+        f"({rows['rescued']:,} rows with a rescued value)"
+    )
+    click.echo(
+        f"{shown['partitions']:,} partitions in {shown['curated_files']:,} Parquet files, contract version "
+        f"{shown['contract_version'] or 0}; {shown['archived']:,} originals archived"
+    )
+
+
+def batch_json(batch: BatchResult) -> dict[str, Any]:
+    """One batch in the shape that `lake ingest --json` promises. `rows` counts published rows, `bytes` raw bytes."""
+    fields = asdict(batch)
+    return {
+        "id": fields.pop("batch_id"),
+        "files": fields.pop("files"),
+        "rows": batch.rows_published,
+        "partitions": len(fields.pop("partitions")),
+        "seconds": round(fields.pop("seconds"), 3),
+        "bytes": fields.pop("bytes"),
+        **fields,
+    }
+
+
+def _batch_line(batch: BatchResult) -> str:
+    if batch.error:
+        return f"Batch {batch.batch_id}: {batch.files:,} files failed. {batch.error}"
+    rate = batch.bytes / batch.seconds if batch.seconds else 0.0
+    refused = f", {batch.quarantined:,} files quarantined" if batch.quarantined else ""
+    return (
+        f"Batch {batch.batch_id}: {batch.files:,} files, {batch.rows_read:,} records read = "
+        f"{batch.rows_published:,} published + {batch.rows_quarantined:,} quarantined{refused}; "
+        f"{len(batch.partitions):,} partitions, {batch.seconds:.1f} s, {size(rate)}/s"
+    )
+
+
+def _waiting(lake: Lake) -> int:
+    from lake_pipeline.model.states import FileState
+
+    files = lake.ledger.status().files
+    return files[FileState.PENDING] + files[FileState.FAILED]
+
+
+def _nothing_to_do(lake: Lake) -> str:
+    from lake_pipeline.model.states import FileState
+
+    files = lake.ledger.status().files
+    if busy := files[FileState.PROCESSING]:
+        return f"Nothing to do: {busy:,} files are being processed by other workers."
+    if failed := files[FileState.FAILED]:
+        return f"Nothing to do now: {failed:,} failed files wait for their next attempt."
+    return "Nothing to do: no file is pending. New files are found by `lake discover`."
+
+
+class _Offset:
+    """A batch counts its own files from zero; the bar counts those of all batches."""
+
+    def __init__(self, show: Callable[[int], None]) -> None:
+        self._show = show
+        self._before = 0
+
+    def files(self, files_done: int, _bytes_done: int) -> None:
+        self._show(self._before + files_done)
+
+    def add(self, files: int) -> None:
+        self._before += files
+        self._show(self._before)

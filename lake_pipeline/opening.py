@@ -1,0 +1,77 @@
+"""Opening a lake: the one place where settings become the parts that the use cases work with.
+
+The embedded ledger is started and brought up to date by itself; a database that somebody gave is never changed
+without being asked. Nothing here decides what is done with an open lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from lake_pipeline.convert.in_process import InProcessEngine
+from lake_pipeline.convert.request import ConversionOptions
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ledger.embedded import embedded_url
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.ledger.migrate import migrate
+from lake_pipeline.settings import Settings
+from lake_pipeline.storage.directory import DirectoryStore
+
+LEDGER_DATABASE = "lake"
+"""The ledger's database in the embedded PostgreSQL."""
+
+
+@contextmanager
+def open_lake(settings: Settings) -> Iterator[Lake]:
+    """The lake that `settings` describe, until the block ends.
+
+    Raises `SettingsError` where a directory can't be used, `LedgerUnavailable`, and `LedgerOutdated` where the
+    given database has another schema than this version.
+    """
+    lake = connect_lake(settings)
+    try:
+        yield lake
+    finally:
+        lake.ledger.close()
+
+
+def connect_lake(settings: Settings) -> Lake:
+    """The same for a process that keeps it to its end. The caller closes `lake.ledger`, or nobody does."""
+    store = DirectoryStore(settings.root)
+    url = ledger_url(settings)
+    if settings.ledger_url is None:
+        migrate(url)
+    return Lake(
+        store=store,
+        ledger=Ledger(url),
+        engine=InProcessEngine(store),
+        options=conversion_options(settings),
+        batch_files=settings.batch_files,
+        batch_bytes=settings.batch_bytes,
+        lease_seconds=settings.lease_seconds,
+        max_attempts=settings.max_attempts,
+    )
+
+
+def ledger_url(settings: Settings) -> str:
+    """The URL of the ledger: the one given, or that of the embedded PostgreSQL, which runs from then on."""
+    return settings.ledger_url or embedded_url(settings.home, LEDGER_DATABASE)
+
+
+def conversion_options(settings: Settings) -> ConversionOptions:
+    """How records become rows. Without a last date it is tomorrow (UTC): clocks of senders may run ahead."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    return ConversionOptions(
+        date_field=settings.date_field,
+        mode_field=settings.mode_field,
+        default_mode=settings.default_mode,
+        key_pattern=settings.key_pattern,
+        first_date=settings.first_date,
+        last_date=settings.last_date or tomorrow,
+        max_bad_share=settings.max_bad_share,
+        part_bytes=settings.part_bytes,
+        memory_bytes=settings.memory_bytes,
+        workers=settings.workers,
+    )

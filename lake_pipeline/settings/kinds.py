@@ -1,0 +1,138 @@
+"""The kinds of value a setting can have: field paths, key patterns, sizes, URLs, schedules, places.
+
+Each kind is a type that takes what a person wrote and gives what the code uses. A validator raises ValueError
+with what follows the variable's name in the message; it never repeats a URL, which may hold a password.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, TypeAdapter, ValidationError
+
+from lake_pipeline.model.partitions import MAX_MODE_BYTES, escape_mode
+
+KEY_GROUPS = {"date", "mode", "year", "month", "day"}
+"""The named groups a key pattern may have."""
+
+_POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg2"}
+_SEGMENT = re.compile(r"[^\s.\[\]*](?:[^.\[\]*\r\n\t]*[^\s.\[\]*])?")
+_SIZE: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_PART = re.compile(r"(\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
+
+
+def _field_path(text: str) -> str:
+    """`a.b.c`: names of nested objects, outermost first."""
+    if text.startswith("$."):
+        raise ValueError(f"{text!r} is JSONPath; write the names with dots between: {text[2:]}")
+    if not all(_SEGMENT.fullmatch(segment) for segment in text.split(".")):
+        raise ValueError(
+            f"{text!r} is no field path; write the names of the nested objects with one dot between, "
+            "like published or meta.created_at (no lists, no wildcards)"
+        )
+    return text
+
+
+def _key_pattern(text: str) -> str:
+    try:
+        groups = set(re.compile(text).groupindex)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+    wanted = ", ".join(sorted(KEY_GROUPS))
+    if not groups:
+        raise ValueError(f"{text!r} has no named group, so it finds nothing; name some of {wanted}: (?P<date>…)")
+    if unknown := groups - KEY_GROUPS:
+        raise ValueError(f"{text!r} names {', '.join(sorted(unknown))}; the groups that mean something are {wanted}")
+    return text
+
+
+def _mode(text: str) -> str:
+    if not text.strip() or len(escape_mode(text)) > MAX_MODE_BYTES:
+        raise ValueError(f"{text!r} is no mode; write 1 to {MAX_MODE_BYTES} characters, not only spaces")
+    return text
+
+
+def _size(value: object) -> object:
+    try:
+        return int(_SIZE.validate_python(value))
+    except ValidationError:
+        raise ValueError(f"{value!r} is no size; write bytes or a unit: 500MB, 2GB, 1GiB") from None
+
+
+def _postgresql_url(text: str) -> str:
+    """`postgresql+psycopg2://…` whatever the spelling, so that SQLAlchemy never picks another driver."""
+    scheme, separator, rest = text.partition("://")
+    form = "expected postgresql://user:password@host:5432/database"
+    if not separator or scheme.lower() not in _POSTGRESQL:
+        raise ValueError(f"not a PostgreSQL URL; {form}")
+    url = f"postgresql+psycopg2://{rest}"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        # Neither quoted nor chained: what urllib says may hold a piece of the password.
+        raise ValueError(f"the host or port of this URL can't be read; {form}") from None
+    if not parts.path.strip("/"):
+        raise ValueError(f"this URL names no database; {form}")
+    return url
+
+
+def _cron(text: str) -> str:
+    fields = text.split()
+    if len(fields) != 5 or not all(
+        _cron_field(field, low, high) for field, (low, high) in zip(fields, _CRON_RANGES, strict=True)
+    ):
+        raise ValueError(f"{text!r} is no schedule; write minute hour day month weekday in numbers, like 0 6 * * 1")
+    return " ".join(fields)
+
+
+def _cron_field(field: str, low: int, high: int) -> bool:
+    for part in field.split(","):
+        found = _CRON_PART.fullmatch(part)
+        if not found or found[4] == "0":
+            return False
+        numbers = [int(number) for number in found.group(2, 3) if number]
+        if any(not low <= number <= high for number in numbers) or any(a > b for a, b in pairwise(numbers)):
+            return False
+    return True
+
+
+def _folder(value: str | Path) -> Path:
+    """An absolute path: a Dagster run may work in another folder than the command that asked for it."""
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"{str(value)!r}: {error}") from error
+
+
+def _root(value: str | Path) -> Path:
+    text = str(value)
+    if isinstance(value, str) and text.lower().startswith("s3:"):
+        raise ValueError(f"{text!r}: this version reads directories only; S3 comes with a later one")
+    if isinstance(value, str) and "://" in text:
+        raise ValueError(f"{text!r} is no directory; write a plain path")
+    return _folder(value)
+
+
+def _engine(text: str) -> str:
+    if text in ("spark", "glue"):
+        raise ValueError(f"this version does not have the engine {text!r} yet; use in_process")
+    if text != "in_process":
+        raise ValueError(f"{text!r} is no engine; use in_process")
+    return text
+
+
+FieldPath = Annotated[str, AfterValidator(_field_path)]
+KeyPattern = Annotated[str, AfterValidator(_key_pattern)]
+Mode = Annotated[str, AfterValidator(_mode)]
+Size = Annotated[int, BeforeValidator(_size)]
+PostgresUrl = Annotated[str, AfterValidator(_postgresql_url)]
+Cron = Annotated[str, AfterValidator(_cron)]
+Folder = Annotated[Path, BeforeValidator(_folder)]
+Root = Annotated[Path, BeforeValidator(_root)]
+EngineName = Annotated[str, AfterValidator(_engine)]

@@ -1,0 +1,155 @@
+"""`Settings`: every LAKE_* variable with its type, default and meaning, and the way to load them.
+
+The text under a field is its documentation; docs/settings.md is made from it. A wrong value ends in one
+`SettingsError` that names the variable.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lake_pipeline.convert.request import ConversionOptions
+from lake_pipeline.errors import SettingsError
+from lake_pipeline.settings.kinds import Cron, EngineName, FieldPath, Folder, KeyPattern, Mode, PostgresUrl, Root, Size
+
+PREFIX = "LAKE_"
+_OPTIONS = ConversionOptions()
+
+
+def available_cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """What a person can decide about a lake. Use `load_settings`, which explains what is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
+    )
+
+    root: Root = Path("./lake")
+    """The directory of the lake: landing zones, curated Parquet, archive, quarantine. Made if it is missing."""
+
+    home: Folder = Path("./.lake")
+    """The directory for what the lake keeps beside the data: the embedded PostgreSQL, logs, locks."""
+
+    ledger_url: PostgresUrl | None = Field(default=None, repr=False)
+    """The ledger's PostgreSQL, `postgresql://user:password@host:5432/database`. A database given here is
+    only migrated by `lake ledger migrate`."""
+
+    dagster_url: PostgresUrl | None = Field(default=None, repr=False)
+    """The PostgreSQL of Dagster's own storage: runs, events, schedules. Keep it apart from the ledger."""
+
+    engine: EngineName = "in_process"
+    """Where conversion runs. This version has `in_process`."""
+
+    date_field: FieldPath = _OPTIONS.date_field
+    """The JSON field that holds the date of a record; a dotted path for a nested one (`meta.created_at`)."""
+
+    mode_field: FieldPath = _OPTIONS.mode_field
+    """The JSON field that holds the mode of a record; a dotted path for a nested one."""
+
+    default_mode: Mode = _OPTIONS.default_mode
+    """The mode of a record where neither the record nor its file's key tells one."""
+
+    key_pattern: KeyPattern = _OPTIONS.key_pattern
+    """A regular expression that finds date and mode in a key, by the named groups `date`, `mode`, `year`,
+    `month`, `day`. It is searched repeatedly, so alternatives add up. What the record says goes first."""
+
+    first_date: date = _OPTIONS.first_date
+    """Records of an earlier day are quarantined."""
+
+    last_date: date | None = None
+    """Records of a later day are quarantined."""
+
+    max_bad_share: float = Field(default=_OPTIONS.max_bad_share, ge=0, le=1, allow_inf_nan=False)
+    """The tolerated share of broken records in a file, 0 to 1. A file above it is not published at all."""
+
+    batch_files: int = Field(default=1000, ge=1, le=100_000)
+    """The most files one batch takes."""
+
+    batch_bytes: Size = Field(default=2_000_000_000, ge=1)
+    """The most raw bytes one batch takes, as stored; `500MB`, `2GB` and `1GiB` are understood."""
+
+    part_bytes: Size = Field(default=_OPTIONS.part_bytes, ge=1 << 16)
+    """The size, in memory, at which a Parquet file is closed and the next one begun."""
+
+    memory_bytes: Size = Field(default=_OPTIONS.memory_bytes, ge=1 << 20)
+    """The bound on rows that wait in memory to be written, over all open Parquet files."""
+
+    workers: int = Field(default_factory=available_cores, ge=1, le=1024)
+    """Threads that convert."""
+
+    lease_seconds: int = Field(default=600, ge=1, le=86_400)
+    """How long a claim holds without being renewed. A live worker renews it three times in that time."""
+
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    """How often a file is tried before it is quarantined."""
+
+    sensor_seconds: int = Field(default=300, ge=1, le=86_400)
+    """How often the Dagster sensor looks for pending files."""
+
+    listing_cron: Cron = "0 6 * * 1"
+    """When Dagster lists the landing zones, in UTC: minute, hour, day, month, weekday."""
+
+    max_runs: int = Field(default=2, ge=1, le=1000)
+    """The most conversion runs that the sensor keeps in flight in Dagster."""
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> Self:
+        if self.last_date is not None and self.last_date < self.first_date:
+            raise SettingsError(
+                f"{PREFIX}LAST_DATE", f"{self.last_date} lies before {PREFIX}FIRST_DATE, {self.first_date}"
+            )
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings of the environment, with `overrides` by field name going first.
+
+    Raises `SettingsError` for the first wrong value, and for a variable that is one of ours misspelled.
+    """
+    _refuse_misspelled()
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic, like the environment
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def _refuse_misspelled() -> None:
+    """A typo would silently leave the default in force, e.g. send every record to quarantine.
+
+    Variables that resemble none of ours are somebody else's and are left alone.
+    """
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known and (close := get_close_matches(name, known, 1, 0.85)):
+            raise SettingsError(name, f"there is no such setting; did you mean {close[0]}?")
+
+
+def _explain(error: ValidationError) -> SettingsError:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    reason: Any = first.get("ctx", {}).get("error")
+    if isinstance(reason, ValueError):
+        problem = str(reason)
+    elif name.endswith("_url"):
+        problem = "not a PostgreSQL URL"
+    elif first["type"] == "extra_forbidden":
+        problem = "there is no such setting"
+    else:
+        problem = f"{first['input']!r} can't be used: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return SettingsError(PREFIX + name.upper(), problem)

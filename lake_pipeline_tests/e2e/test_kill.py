@@ -1,0 +1,109 @@
+"""Kill the real commands with SIGKILL, again and again: the result must be that of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lake_pipeline.demo_data import ensure_landing_zone
+from lake_pipeline_tests.conftest import remove_embedded
+from lake_pipeline_tests.lakes import published
+
+LAKE = [str(Path(sys.executable).parent / "lake")]
+
+READY = 0.7
+"""Seconds after which the interpreter has loaded the program: earlier kills would only test Python."""
+
+
+class Place:
+    """A folder with a lake and a ledger of its own, and the commands run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / ".lake"
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("LAKE_", "DAGSTER_"))}
+        self.home.mkdir()
+        self._environment = {**plain, "LAKE_BATCH_FILES": "6", "LAKE_WORKERS": "2"}
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "lake"
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*LAKE, *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> str:
+        process = self.start(*arguments)
+        output, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors + output
+        return output
+
+    def kill_in_the_middle(self, after: float, *arguments: str) -> bool:
+        """Start the command and kill it after so many seconds; False when it was done before."""
+        process = self.start(*arguments)
+        time.sleep(after)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return process.returncode == -signal.SIGKILL
+
+    def status(self) -> dict[str, object]:
+        status: dict[str, object] = json.loads(self.run("status", "--json"))
+        return {name: status[name] for name in ("files", "bytes", "rows", "partitions", "archived")}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    remove_embedded(place.home)
+
+
+@pytest.fixture
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    place = Place(tmp_path_factory.mktemp("other"))
+    yield place
+    remove_embedded(place.home)
+
+
+def test_ingest_killed_at_any_moment_publishes_each_record_once(place: Place, other: Place) -> None:
+    for each in (place, other):
+        ensure_landing_zone(each.root, each.home)
+        each.run("discover")
+    moments = random.Random(2026)
+    killed = sum(place.kill_in_the_middle(READY + moments.uniform(0, 2.5), "ingest") for _ in range(8))
+    assert killed >= 3, "the kills came too late to disturb anything"
+    place.run("ingest")
+    other.run("ingest")
+    assert place.status() == other.status()
+    assert comparable(place.root) == comparable(other.root)
+    assert list((place.root / ".pending").rglob("*.parquet*")) == []
+
+
+def test_the_demo_killed_at_any_moment_ends_in_the_same_counts(place: Place) -> None:
+    moments = random.Random(2027)
+    killed = sum(place.kill_in_the_middle(moments.uniform(0.5, 7.0), "demo") for _ in range(6))
+    assert killed >= 3, "the kills came too late to disturb anything"
+    counts = json.loads(place.run("demo", "--json"))
+    assert all(check["holds"] for check in counts["checks"]), counts
+    assert json.loads(place.run("demo", "--json"))["status"] == counts["status"]
+
+
+def comparable(root: Path) -> list[dict[str, object]]:
+    """Rows without what depends on how batches were cut: which of two types a contract saw first."""
+    return published(root)
