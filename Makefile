@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format docs bench clean clean-lake
+.PHONY: help install demo dev test check format docs screenshots bench clean clean-lake
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ format: $(INSTALLED) ## Format the code and fix what can be fixed
 
 docs: $(INSTALLED) ## Write docs/settings.md anew from the settings
 	@$(BIN)/python -m lake_pipeline.settings.page > docs/settings.md
+
+screenshots: $(INSTALLED) ## Make docs/images anew from a running UI (needs a Chromium)
+	@$(BIN)/python docs/screenshots.py
 
 bench: $(INSTALLED) ## Measure the conversion kernel against its peers on this machine
 	@$(BIN)/python bench/convert.py

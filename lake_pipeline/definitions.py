@@ -1,0 +1,8 @@
+"""What Dagster loads: `defs`, made from the settings of the environment. Loading it opens nothing."""
+
+from __future__ import annotations
+
+from lake_pipeline.defs.build import build_defs
+from lake_pipeline.settings import load_settings
+
+defs = build_defs(load_settings())

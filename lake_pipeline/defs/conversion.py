@@ -1,0 +1,191 @@
+"""What the op `run_conversion` does, in both of its uses: behind `json_parsed_parquet` and in `ingest_batch_job`.
+
+The use cases do the work, `reporting` tells Dagster about it; here is the order of things, and when a run fails.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from lake_pipeline.defs.checks import CHECK_OUTPUTS
+from lake_pipeline.defs.partitions import add_modes, lake_key
+from lake_pipeline.defs.reporting import (
+    Context,
+    PartitionReport,
+    log_checks,
+    log_materializations,
+    partition_reports,
+)
+from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.storage.zones import CURATED_NAME
+
+if TYPE_CHECKING:
+    from lake_pipeline.ingest.batch import BatchResult
+    from lake_pipeline.ingest.lake import Lake
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 10
+"""Every line of a run's log is an event in Dagster's database."""
+
+
+class BatchLimits(dg.Config):
+    """The run config of `run_conversion`: bounds of one batch, where they should differ from the settings."""
+
+    batch_files: int | None = Field(default=None, ge=1, description="Most files in a batch; empty: LAKE_BATCH_FILES.")
+    batch_bytes: int | None = Field(default=None, ge=1, description="Most raw bytes in it; empty: LAKE_BATCH_BYTES.")
+
+    def apply(self, lake: Lake) -> Lake:
+        """`lake` with these bounds."""
+        return dataclasses.replace(
+            lake,
+            batch_files=self.batch_files or lake.batch_files,
+            batch_bytes=self.batch_bytes or lake.batch_bytes,
+        )
+
+
+def convert_next_batch(context: dg.OpExecutionContext, lake: Lake) -> Iterator[dg.Output[None]]:
+    """Convert one batch of whatever is pending and report every partition it touched.
+
+    Raises `dg.Failure` when a file of it was not published or a check failed; what was published is reported first.
+    """
+    batches = list(_batches(lake, partitions=None, most=1))
+    reports = _report_touched(context, lake, batches)
+    _fail_if_needed(batches, reports)
+    yield from _outputs(CURATED_NAME, *CHECK_OUTPUTS)
+
+
+def convert_partitions(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.Output[None]]:
+    """Convert what is pending for the run's partitions; report these and every other partition that gained rows.
+
+    Raises `dg.Failure` as `convert_next_batch` does.
+    """
+    selected = [lake_key(key) for key in context.partition_keys]
+    batches = list(_batches(lake, partitions=selected))
+    if any(map(_in_trouble, batches)):
+        # Dagster would now call every selected partition materialized; only those that gained rows are.
+        _fail_if_needed(batches, _report_touched(context, lake, batches))
+    add_modes(context.instance, _touched(batches))
+    reports = partition_reports(lake, batches, {*selected, *_touched(batches)})
+    own, others = _split(reports, selected)
+    log_materializations(context, others)
+    for report in own:
+        context.add_asset_metadata(report.metadata, asset_key=CURATED_NAME, partition_key=str(report.partition))
+    yield from _outputs(CURATED_NAME)
+    # Dagster has stored its materializations by now, and a check's result points at the one it is about.
+    log_checks(context, reports)
+    _fail_if_needed(batches, reports)
+    yield from _outputs(*CHECK_OUTPUTS)
+
+
+def _report_touched(context: Context, lake: Lake, batches: Sequence[BatchResult]) -> list[PartitionReport]:
+    touched = _touched(batches)
+    add_modes(context.instance, touched)
+    reports = partition_reports(lake, batches, touched)
+    log_materializations(context, reports)
+    log_checks(context, reports)
+    return reports
+
+
+def _split(
+    reports: Sequence[PartitionReport], selected: Collection[PartitionKey]
+) -> tuple[list[PartitionReport], list[PartitionReport]]:
+    inside = frozenset(selected)
+    return (
+        [report for report in reports if report.partition in inside],
+        [report for report in reports if report.partition not in inside],
+    )
+
+
+def _outputs(*names: str) -> Iterator[dg.Output[None]]:
+    return (dg.Output(None, output_name=name) for name in names)
+
+
+def _batches(
+    lake: Lake, *, partitions: Collection[PartitionKey] | None, most: int | None = None
+) -> Iterator[BatchResult]:
+    from lake_pipeline.ingest.batch import ingest_batch
+
+    done = 0
+    while most is None or done < most:
+        result = ingest_batch(lake, partitions=partitions, on_progress=_progress())
+        if result is None:
+            log.info("Nothing is left to claim" if done else "Nothing is pending here: no file was claimed")
+            return
+        done += 1
+        _tell(result)
+        yield result
+        if result.error:
+            return  # Its files wait for their next attempt; what broke this batch would break the next one too.
+
+
+def _progress() -> Callable[[int, int], None]:
+    told = time.monotonic()
+
+    def tell(files: int, size: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= PROGRESS_SECONDS:
+            told = time.monotonic()
+            log.info("%d files, %.1f MB converted so far", files, size / 1e6)
+
+    return tell
+
+
+def _tell(result: BatchResult) -> None:
+    log.info(
+        "Batch %s: %d of %d files published in %.1f s: %d rows read = %d published + %d quarantined, in %d partitions",
+        result.batch_id,
+        result.succeeded,
+        result.files,
+        result.seconds,
+        result.rows_read,
+        result.rows_published,
+        result.rows_quarantined,
+        len(result.partitions),
+    )
+
+
+def _touched(batches: Sequence[BatchResult]) -> list[PartitionKey]:
+    """Partitions that gained rows. Of a batch with an error, readers see nothing new yet, or not all of it."""
+    return sorted({partition for batch in batches if not batch.error for partition in batch.partitions})
+
+
+def _in_trouble(batch: BatchResult) -> bool:
+    return bool(batch.error or batch.failed or batch.quarantined)
+
+
+def _fail_if_needed(batches: Sequence[BatchResult], reports: Sequence[PartitionReport]) -> None:
+    """Raises `dg.Failure`, not to be retried by Dagster: the ledger owns retries."""
+    problems = [_problem(batch) for batch in batches if _in_trouble(batch)]
+    problems += [f"Partition {report.partition}: {text}" for report in reports for text in report.failed_checks]
+    if problems:
+        raise dg.Failure(
+            description="\n".join(problems),
+            metadata={"batches": [batch.batch_id for batch in batches]},
+            allow_retries=False,
+        )
+
+
+def _problem(batch: BatchResult) -> str:
+    if batch.error and batch.failed:
+        return (
+            f"Batch {batch.batch_id} published nothing: {batch.error} Its {batch.files} files are kept in the ledger "
+            "and tried again with growing pauses; nothing is lost."
+        )
+    if batch.error:
+        return f"Batch {batch.batch_id} of {batch.files} files: {batch.error}"
+    told = [f"Batch {batch.batch_id}: {batch.succeeded} of {batch.files} files were published."]
+    if batch.failed:
+        told.append(f"{batch.failed} failed and will be tried again by themselves.")
+    if batch.quarantined:
+        told.append(
+            f"{batch.quarantined} can't be converted and are quarantined; this run's log and `lake status` say why."
+        )
+    return " ".join(told)

@@ -1,0 +1,63 @@
+"""The partitions of curated data as Dagster knows them: `date` (daily) × `mode` (grows as modes are seen).
+
+Here the lake's `PartitionKey` becomes Dagster's key and back. What a record's partition is gets decided in
+conversion; which partitions have work, in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from lake_pipeline.model.partitions import PartitionKey
+
+MODES = dg.DynamicPartitionsDefinition(name="lake_modes")
+"""The modes seen so far; the Dagster instance keeps them under this name."""
+
+DATE_DIMENSION = "date"
+MODE_DIMENSION = "mode"
+
+DAYS_AHEAD = 1
+"""Tomorrow in UTC is a valid key: east of Greenwich it has begun, and records of it arrive today."""
+
+
+def lake_partitions(first_date: date, last_date: date | None = None) -> dg.MultiPartitionsDefinition:
+    """`date` from `first_date` to `last_date` (never beyond tomorrow) × `mode`. A key reads `2026-02-03|live`."""
+    days = dg.DailyPartitionsDefinition(
+        start_date=first_date.isoformat(),
+        # Dagster's end is exclusive.
+        end_date=(last_date + timedelta(days=1)).isoformat() if last_date else None,
+        end_offset=1 + DAYS_AHEAD,
+    )
+    return dg.MultiPartitionsDefinition({DATE_DIMENSION: days, MODE_DIMENSION: MODES})
+
+
+def dagster_key(partition: PartitionKey) -> dg.MultiPartitionKey:
+    """The key of `partition` in Dagster; as text it is `str(partition)`."""
+    return dg.MultiPartitionKey({DATE_DIMENSION: f"{partition.day:%Y-%m-%d}", MODE_DIMENSION: partition.mode_key})
+
+
+def lake_key(key: str) -> PartitionKey:
+    """The inverse of `dagster_key`. Raises ValueError for a key that is none of ours."""
+    return PartitionKey.parse(str(key))
+
+
+def has_day(first_date: date, last_date: date | None, day: date) -> bool:
+    """Whether `day` is a key of the `date` dimension; requesting any other fails a sensor's whole tick."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=DAYS_AHEAD)
+    return first_date <= day <= min(last_date or tomorrow, tomorrow)
+
+
+def unknown_modes(instance: dg.DagsterInstance, partitions: Iterable[PartitionKey]) -> list[str]:
+    """The mode keys of `partitions` that Dagster has not seen yet, sorted."""
+    known = MODES.get_partition_keys(dynamic_partitions_store=instance)
+    return sorted({partition.mode_key for partition in partitions}.difference(known))
+
+
+def add_modes(instance: dg.DagsterInstance, partitions: Iterable[PartitionKey]) -> None:
+    """Make every mode of `partitions` a partition in Dagster. Harmless when they are."""
+    request = MODES.build_add_request(unknown_modes(instance, partitions))
+    if request.partition_keys:
+        instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)

@@ -1,0 +1,116 @@
+"""Sensors: they look and request. They never claim, convert or write; what a file needs is for runs to find out.
+
+Requests may be late, double or lost without harm, because the ledger is the queue: a run that finds nothing to
+claim says so and ends.
+"""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+
+from lake_pipeline.defs.backlog import BatchSize, Plan, Work, plan_runs
+from lake_pipeline.defs.in_flight import INGEST_BATCH_JOB, PARTITION_JOB, InFlight, in_flight
+from lake_pipeline.defs.partitions import MODES, has_day, unknown_modes
+from lake_pipeline.defs.resources import LakeResource
+from lake_pipeline.model.files import Lane
+from lake_pipeline.model.states import FileState
+from lake_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from lake_pipeline.ledger.ledger import Ledger
+
+LANE_TAG = "lake/lane"
+PRIORITY_TAG = "dagster/priority"
+"""Of two queued runs Dagster starts the one with the higher number first."""
+
+LOOKED_AT = 1000
+"""Partitions read in one tick; whatever their number, far fewer runs are requested."""
+
+NOTHING_PENDING = (
+    "Nothing is pending: every file that was discovered is published, in quarantine, being converted or waiting "
+    "for its next attempt. New files are found by the schedule weekly_listing, by materializing landing_files, "
+    "or by `lake discover`."
+)
+
+
+def pending_files_sensor(
+    settings: Settings, *, batch_job: dg.JobDefinition, partition_job: AssetJob
+) -> dg.SensorDefinition:
+    """Requests runs for files that wait in the ledger: by partition where the key tells it, else as batches."""
+
+    @dg.sensor(
+        name="pending_files_sensor",
+        jobs=[batch_job, partition_job],
+        minimum_interval_seconds=settings.sensor_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Requests a run for each partition with pending files, and batches for the files whose "
+        f"partition is known only from their records. Keeps at most {settings.max_runs} runs in flight.",
+    )
+    def look(
+        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[LakeResource]
+    ) -> dg.SensorResult | dg.SkipReason:
+        plan = _plan(lake.open().ledger, in_flight(context.instance), settings)
+        if not plan.partitions and not plan.batches:
+            return dg.SkipReason(plan.why_nothing)
+        return _result(context, plan)
+
+    return look
+
+
+def _plan(ledger: "Ledger", under_way: InFlight, settings: Settings) -> Plan:
+    placed, unplaced = _pending(ledger, settings)
+    if placed or unplaced.files:
+        return plan_runs(
+            [work for work in placed if work.partition and not under_way.covers(work.partition)],
+            unplaced,
+            size=BatchSize(files=settings.batch_files, bytes=settings.batch_bytes),
+            max_runs=settings.max_runs,
+            in_flight=under_way.runs,
+            queued_batches=under_way.queued_batches,
+        )
+    if ledger.status().files[FileState.PROCESSING] and not under_way.runs:
+        # Claimed, but by no run of ours: perhaps by a worker that was killed. A batch looks and takes over.
+        return Plan(batches=1)
+    return Plan(why_nothing=NOTHING_PENDING)
+
+
+def _pending(ledger: "Ledger", settings: Settings) -> tuple[list[Work], Work]:
+    """What waits, split by whether Dagster has the partition that its key promises."""
+    placed, strays = [], ledger.pending_unplaced()
+    files, size = strays.files, strays.bytes
+    for each in ledger.pending_by_partition(limit=LOOKED_AT):
+        if has_day(settings.first_date, settings.last_date, each.partition.day):
+            placed.append(Work(partition=each.partition, files=each.files, bytes=each.bytes, lane=each.lane))
+        else:
+            # No run can be asked for this day; the batch that takes the file says what is wrong with it.
+            files, size = files + each.files, size + each.bytes
+    return placed, Work(files=files, bytes=size)
+
+
+def _result(context: dg.SensorEvaluationContext, plan: Plan) -> dg.SensorResult:
+    # A run key names its tick: a tick that is evaluated again after a crash requests nothing twice, and the next
+    # tick is free to ask again. Dagster never runs the same key a second time, not even after a failure.
+    tick = context.cursor or "first"
+    modes = unknown_modes(context.instance, [work.partition for work in plan.partitions if work.partition])
+    return dg.SensorResult(
+        run_requests=[
+            *(
+                dg.RunRequest(run_key=f"batch {number} of {tick}", job_name=INGEST_BATCH_JOB)
+                for number in range(plan.batches)
+            ),
+            *(_partition_request(work, tick) for work in plan.partitions),
+        ],
+        dynamic_partitions_requests=[MODES.build_add_request(modes)] if modes else [],
+        cursor=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _partition_request(work: Work, tick: str) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=f"{work.partition} of {tick}",
+        job_name=PARTITION_JOB,
+        partition_key=str(work.partition),
+        tags={LANE_TAG: work.lane.name.lower(), PRIORITY_TAG: "1" if work.lane is Lane.WEEKLY else "0"},
+    )

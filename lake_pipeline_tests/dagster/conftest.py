@@ -1,0 +1,152 @@
+"""A lake with real parts, its Dagster definitions and an instance of their own, for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
+
+from lake_pipeline.defs.build import build_defs
+from lake_pipeline.defs.partitions import add_modes
+from lake_pipeline.defs.reporting import CURATED
+from lake_pipeline.defs.resources import LAKE, LakeResource
+from lake_pipeline.ingest.batch import ingest_all
+from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.opening import open_lake
+from lake_pipeline.settings import Settings, load_settings
+from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.lakes import land, published
+
+
+class OpenLake(LakeResource):
+    """The resource around a lake that is open already."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._opened = lake
+
+    def open(self) -> Lake:
+        return self._opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """What a user of the platform has: a lake, the definitions over it, a Dagster instance."""
+
+    settings: Settings
+    lake: Lake
+    instance: dg.DagsterInstance
+
+    def land(self, files: dict[str, bytes]) -> None:
+        """Put raw files into the landing zones and register them."""
+        land(self.settings.root, files)
+        discover(self.lake)
+
+    def definitions(self) -> dg.Definitions:
+        """Fresh definitions over this lake."""
+        return build_defs(self.settings)
+
+    def tick(self, cursor: str | None = None, **settings: Any) -> Any:
+        """What pending_files_sensor would do now, with some settings changed."""
+        changed = self.settings.model_copy(update=settings)
+        repository = build_defs(changed).get_repository_def()
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            # Without it the instance is not there when the sensor asks for it.
+            instance_ref=self.instance.get_ref(),
+            repository_def=repository,
+            resources={LAKE: OpenLake(self.lake)},
+            cursor=cursor,
+        )
+        return repository.get_sensor_def("pending_files_sensor").evaluate_tick(context)
+
+    def run_batch(self, config: dict[str, Any] | None = None, *, lake: Lake | None = None) -> dg.ExecuteInProcessResult:
+        """One run of ingest_batch_job, on another `lake` if one is given."""
+        return (
+            self.definitions()
+            .resolve_job_def("ingest_batch_job")
+            .execute_in_process(
+                instance=self.instance,
+                raise_on_error=False,
+                run_config={"ops": {"run_conversion": {"config": config or {}}}},
+                resources={LAKE: OpenLake(lake or self.lake)},
+            )
+        )
+
+    def materialize(self, partition: str) -> dg.ExecuteInProcessResult:
+        """One run of the asset for one partition, as the UI launches it."""
+        add_modes(self.instance, [PartitionKey.parse(partition)])
+        job = self.definitions().resolve_job_def("json_parsed_parquet_job")
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, partition_key=partition)
+
+    def materialize_range(self, first: str, last: str) -> dg.ExecuteInProcessResult:
+        """One run of the asset for a range of partitions, as a backfill from the UI makes it."""
+        add_modes(self.instance, [PartitionKey.parse(first), PartitionKey.parse(last)])
+        job = self.definitions().resolve_job_def("json_parsed_parquet_job")
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, tags=tags)
+
+    def ingest_by_command(self) -> None:
+        """What `lake ingest` does."""
+        list(ingest_all(self.lake))
+
+    def materialized(self) -> set[str]:
+        """The partitions that Dagster shows as materialized."""
+        return set(self.instance.get_materialized_partitions(CURATED))
+
+    def metadata(self, partition: str) -> dict[str, Any]:
+        """The metadata of the latest materialization of `partition`, as plain values."""
+        records = self.instance.fetch_materializations(
+            dg.AssetRecordsFilter(CURATED, asset_partitions=[partition]), limit=1
+        ).records
+        materialization = records[0].asset_materialization
+        assert materialization is not None
+        return {key: value.value for key, value in materialization.metadata.items()}
+
+    def checks(self, partition: str) -> dict[str, tuple[bool, str]]:
+        """The latest result of each check of `partition`, for those that point at its latest materialization."""
+        found = {}
+        for name in ("row_count", "schema", "conservation"):
+            info = self.instance.event_log_storage.get_asset_check_partition_info(
+                [dg.AssetCheckKey(CURATED, name)], partition_keys=[partition]
+            )
+            assert len(info) == 1, f"{name} of {partition} has no result"
+            assert info[0].latest_target_materialization_storage_id == info[0].latest_materialization_storage_id
+            found[name] = (info[0].latest_execution_status.value == "SUCCEEDED", info[0].latest_planned_run_id)
+        return found
+
+    def out_of_date_because(self, partition: str) -> list[str]:
+        """Why the UI would call `partition` unsynced."""
+        graph = self.definitions().get_repository_def().asset_graph
+        resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
+        return [cause.reason for cause in resolver.get_stale_causes(CURATED, partition)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row that a reader sees."""
+        return published(self.settings.root)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, ledger_url: str) -> Settings:
+    return load_settings(
+        root=tmp_path / "lake", home=tmp_path / "home", ledger_url=ledger_url, first_date=date(2026, 1, 1), workers=1
+    )
+
+
+@pytest.fixture
+def platform(settings: Settings) -> Iterator[Platform]:
+    with open_lake(settings) as lake, dg.instance_for_test() as instance:
+        yield Platform(settings=settings, lake=lake, instance=instance)
+
+
+def records(day: str, mode: str, count: int = 3) -> bytes:
+    """A raw file with `count` records of one partition."""
+    return ndjson(*({"event_time": f"{day}T10:00:00Z", "mode": mode, "n": number} for number in range(count)))

@@ -1,0 +1,99 @@
+"""`lake dev` as a person uses it: started, watched, interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+PARTITIONS = """{ assetNodeOrError(assetKey: {path: ["json_parsed_parquet"]}) {
+    ... on AssetNode { partitionStats { numMaterialized } } } }"""
+
+ALL_PARTITIONS = 84
+"""Three weeks of four modes in the generated landing zone."""
+
+SECONDS = 60
+"""The promise, from the start of the command to the last partition. Doubled below: tests run beside each other."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _ask(port: int, query: str) -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/graphql", json.dumps({"query": query}).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)["data"]
+
+
+def _materialized(port: int) -> int:
+    try:
+        return int(_ask(port, PARTITIONS)["assetNodeOrError"]["partitionStats"]["numMaterialized"])
+    except (OSError, KeyError, TypeError):
+        return 0  # not up yet
+
+
+def _wait_for(what: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def _working_in(folder: Path) -> list[str]:
+    """The processes that have `folder` in their command line, environment or working directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = [process.cwd(), *process.cmdline(), *process.environ().values()]
+            if process.pid != os.getpid() and any(str(folder) in each for each in told):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_the_sensor_fills_every_partition_without_a_click_and_no_process_is_left(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    port, log = _free_port(), tmp_path / "log"
+    with log.open("wb") as out:
+        dev = subprocess.Popen(
+            [sys.executable, "-c", "from lake_pipeline.cli import main; main()", "dev", "--port", str(port)],
+            cwd=tmp_path,
+            env={**os.environ, "LAKE_ROOT": str(tmp_path / "lake"), "LAKE_HOME": str(tmp_path / "home")},
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        if ending is signal.SIGINT:
+            filled = _wait_for(lambda: _materialized(port) == ALL_PARTITIONS, 2 * SECONDS)
+            assert filled, f"{_materialized(port)} partitions after {2 * SECONDS} s:\n{log.read_text()}"
+        else:
+            # Killed when the UI has just come up: the worst moment, everything is being started.
+            assert _wait_for(lambda: "The Dagster UI is at" in log.read_text(), 2 * SECONDS), log.read_text()
+    finally:
+        dev.send_signal(ending)
+        dev.wait(timeout=60)
+    assert dev.returncode == (0 if ending is signal.SIGINT else -signal.SIGKILL), log.read_text()
+    assert _wait_for(lambda: not _working_in(tmp_path), 60), _working_in(tmp_path)

@@ -1,0 +1,216 @@
+"""Conversion runs: what they publish, what they report for each partition, and how they fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
+from lake_pipeline.errors import StorageUnavailable
+from lake_pipeline.model.states import FileState
+from lake_pipeline_tests.dagster.conftest import Platform, records
+
+ALL_PASSED = {"row_count": True, "schema": True, "conservation": True}
+
+
+def _passed(platform: Platform, partition: str) -> dict[str, bool]:
+    return {name: passed for name, (passed, _) in platform.checks(partition).items()}
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> str:
+    events = result.filter_events(lambda event: event.is_step_failure)
+    failure = events[0].step_failure_data.user_failure_data
+    assert failure is not None
+    assert failure.description is not None
+    return failure.description
+
+
+def test_a_batch_reports_every_partition_it_touched(platform: Platform) -> None:
+    platform.land(
+        {
+            "2026/week05/a.json": records("2026-02-03", "live") + records("2026-02-04", "test", 2),
+            "2026/week05/b.json": records("2026-02-03", "live", 4),
+        }
+    )
+    assert platform.run_batch().success
+    assert platform.materialized() == {"2026-02-03|live", "2026-02-04|test"}
+    told = platform.metadata("2026-02-03|live")
+    assert (told["rows"], told["files"], told["raw files"], told["contract version"]) == (7, 1, 2, 1)
+    for partition in platform.materialized():
+        assert _passed(platform, partition) == ALL_PASSED
+
+
+def test_the_column_schema_tells_where_a_column_comes_from(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": b'{"event_time": "2026-02-03", "mode": "live", "user": {"id": 7}}\n'})
+    platform.run_batch()
+    schema = platform.metadata("2026-02-03|live")["dagster/column_schema"]
+    columns = {column.name: (column.type, column.description) for column in schema.columns}
+    assert columns["user_id"] == ("int64", "JSON field user.id")
+    assert columns["_file_id"][1] == "Added by the lake"
+
+
+def test_one_partition_is_converted_and_the_others_wait(platform: Platform) -> None:
+    platform.land(
+        {
+            "2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live"),
+            "2026/week05/date=2026-02-04_mode=live_1.json": records("2026-02-04", "live"),
+        }
+    )
+    assert platform.materialize("2026-02-03|live").success
+    assert platform.materialized() == {"2026-02-03|live"}
+    assert _passed(platform, "2026-02-03|live") == ALL_PASSED
+    assert platform.lake.ledger.status().files[FileState.PENDING] == 1
+
+
+def test_a_range_in_one_run_reports_each_of_its_partitions(platform: Platform) -> None:
+    days = ("2026-02-03", "2026-02-04", "2026-02-05")
+    platform.land({f"2026/week05/date={day}_mode=live_1.json": records(day, "live") for day in days})
+    assert platform.materialize_range("2026-02-03|live", "2026-02-05|live").success
+    assert platform.materialized() == {f"{day}|live" for day in days}
+    for day in days:
+        assert platform.metadata(f"{day}|live")["rows"] == 3
+        assert _passed(platform, f"{day}|live") == ALL_PASSED
+
+
+def test_rows_outside_the_selection_are_reported_for_their_own_partition(platform: Platform) -> None:
+    stray = records("2026-02-03", "live") + records("2026-02-09", "replay", 1)
+    platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": stray})
+    assert platform.materialize("2026-02-03|live").success
+    assert platform.materialized() == {"2026-02-03|live", "2026-02-09|replay"}
+    assert platform.metadata("2026-02-09|replay")["rows"] == 1
+    assert _passed(platform, "2026-02-09|replay") == ALL_PASSED
+
+
+def test_a_partition_without_data_says_that_there_is_none(platform: Platform) -> None:
+    assert platform.materialize("2026-02-03|live").success
+    told = platform.metadata("2026-02-03|live")
+    assert told["rows"] == 0
+    assert "no data" in told["note"]
+    assert _passed(platform, "2026-02-03|live") == ALL_PASSED
+
+
+def test_a_second_run_finds_nothing_and_changes_nothing(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live")})
+    platform.run_batch()
+    before = platform.rows()
+    assert platform.run_batch().success
+    assert platform.rows() == before
+
+
+def test_the_limits_of_the_run_config_bound_a_batch(platform: Platform) -> None:
+    platform.land({f"2026/week05/{number}.json": records("2026-02-03", "live") for number in range(3)})
+    assert platform.run_batch({"batch_files": 1}).success
+    assert platform.lake.ledger.status().files[FileState.SUCCEEDED] == 1
+
+
+def test_sensor_runs_and_the_command_give_the_same_rows(platform: Platform) -> None:
+    files = {
+        "2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live"),
+        "2026/week05/mixed.json": records("2026-02-04", "test") + b"{broken\n" + records("2026-02-05", "live", 20),
+        "all_historical_files/old.json": records("2026-01-04", "test"),
+    }
+    platform.land(files)
+    while requests := platform.tick().run_requests:
+        for request in requests:
+            done = platform.materialize(request.partition_key) if request.partition_key else platform.run_batch()
+            assert done.success
+    by_runs = platform.rows()
+    assert len(by_runs) == 29
+
+    again = {key.replace(".json", "-again.json"): content for key, content in files.items()}
+    platform.land(again)
+    platform.ingest_by_command()
+    by_both = platform.rows()
+    assert by_both == sorted([*by_runs, *by_runs], key=repr)
+
+
+def test_a_curated_file_with_other_rows_than_the_ledger_says_fails_the_check_of_its_partition(
+    platform: Platform,
+) -> None:
+    platform.land(
+        {
+            "2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live"),
+            "2026/week05/date=2026-02-04_mode=live_1.json": records("2026-02-04", "live"),
+        }
+    )
+    platform.run_batch()
+    [curated] = (platform.settings.root / "json_parsed_parquet/year=2026/month=02/day=03").rglob("*.parquet")
+    pq.write_table(pq.ParquetFile(curated).read().slice(0, 2), curated)
+
+    result = platform.materialize_range("2026-02-03|live", "2026-02-04|live")
+    assert not result.success
+    assert "2026-02-03|live" in _failure(result)
+    assert "2 rows, the ledger says 3" in _failure(result)
+    assert _passed(platform, "2026-02-03|live") == {"row_count": False, "schema": True, "conservation": False}
+    assert _passed(platform, "2026-02-04|live") == ALL_PASSED
+
+
+def test_a_file_that_can_not_be_converted_fails_the_run_and_loses_nothing(platform: Platform) -> None:
+    platform.land(
+        {"2026/week05/good.json": records("2026-02-03", "live"), "2026/week05/bad.json": b"not json at all\n"}
+    )
+    result = platform.run_batch()
+    assert not result.success
+    assert "1 of 2 files were published" in _failure(result)
+    assert "quarantined" in _failure(result)
+    assert platform.materialized() == {"2026-02-03|live"}
+    assert len(platform.rows()) == 3
+    states = platform.lake.ledger.status().files
+    assert (states[FileState.SUCCEEDED], states[FileState.QUARANTINED]) == (1, 1)
+
+
+def test_of_a_failed_selection_only_what_gained_rows_is_shown_as_materialized(platform: Platform) -> None:
+    platform.land(
+        {
+            "2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live"),
+            "2026/week05/date=2026-02-04_mode=live_1.json": b"not json at all\n",
+        }
+    )
+    result = platform.materialize_range("2026-02-03|live", "2026-02-04|live")
+    assert not result.success
+    assert platform.materialized() == {"2026-02-03|live"}
+    assert _passed(platform, "2026-02-03|live") == ALL_PASSED
+
+
+class _BusyStore:
+    """An engine whose store does not answer."""
+
+    name = "in_process"
+
+    def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:  # noqa: ARG002
+        raise StorageUnavailable(f"The store does not answer ({len(request.files)} files).")
+
+
+def test_a_batch_that_fails_as_a_whole_fails_the_run_and_its_files_wait(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live")})
+    result = platform.run_batch(lake=replace(platform.lake, engine=_BusyStore()))
+    assert not result.success
+    assert "published nothing: The store does not answer (1 files). Its 1 files" in _failure(result)
+    assert platform.lake.ledger.status().files[FileState.FAILED] == 1
+    assert platform.rows() == []
+
+
+def test_a_listing_makes_no_published_partition_look_out_of_date(platform: Platform) -> None:
+    platform.land(
+        {
+            "2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live"),
+            "2026/week05/other.json": records("2026-02-04", "live"),
+        }
+    )
+    listing = platform.definitions().resolve_job_def("landing_files_job")
+    assert platform.materialize("2026-02-03|live").success
+    assert platform.run_batch().success
+    for _ in range(2):
+        for partition in ("2026-02-03|live", "2026-02-04|live"):
+            assert platform.out_of_date_because(partition) == []
+        assert listing.execute_in_process(instance=platform.instance).success
+
+
+def test_a_listing_tells_what_it_found(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live")})
+    job = platform.definitions().resolve_job_def("landing_files_job")
+    result = job.execute_in_process(instance=platform.instance)
+    [materialization] = result.asset_materializations_for_node("landing_files")
+    assert (materialization.metadata["seen"].value, materialization.metadata["known"].value) == (1, 1)

@@ -1,0 +1,111 @@
+"""pending_files_sensor: it looks and requests, and never more than there is work and room for."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from lake_pipeline.model.states import FileState
+from lake_pipeline_tests.dagster.conftest import Platform, records
+
+
+def _requests(result: dg.SensorResult) -> list[tuple[str | None, str | None]]:
+    return [(request.job_name, request.partition_key) for request in result.run_requests or []]
+
+
+def _queue(platform: Platform, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+    """Put the run of `request` where the daemon would."""
+    job = platform.definitions().resolve_job_def(str(request.job_name))
+    tags = {**request.tags, **({"dagster/partition": request.partition_key} if request.partition_key else {})}
+    platform.instance.create_run_for_job(job, status=status, tags=tags)
+
+
+def test_with_nothing_pending_it_says_so(platform: Platform) -> None:
+    result = platform.tick()
+    assert not result.run_requests
+    assert "Nothing is pending" in result.skip_message
+
+
+def test_a_file_whose_key_tells_its_partition_is_requested_for_it(platform: Platform) -> None:
+    platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
+    result = platform.tick()
+    assert _requests(result) == [("json_parsed_parquet_job", "2026-02-03|live")]
+    assert [list(each.partition_keys) for each in result.dynamic_partitions_requests] == [["live"]]
+    assert result.run_requests[0].tags["lake/lane"] == "weekly"
+
+
+def test_files_of_unknown_partition_are_requested_as_batches(platform: Platform) -> None:
+    platform.land({f"2026/week05/{number}.json": records("2026-02-03", "live") for number in range(5)})
+    assert _requests(platform.tick()) == [("ingest_batch_job", None)]
+    assert _requests(platform.tick(batch_files=2, max_runs=9)) == [("ingest_batch_job", None)] * 3
+    assert len(_requests(platform.tick(batch_files=1, max_runs=4))) == 4
+
+
+def test_a_mode_that_a_key_can_not_hold_becomes_a_partition_all_the_same(platform: Platform) -> None:
+    platform.land({"2026/week05/date=2026-02-03/mode=a|b c/1.json": records("2026-02-03", "a|b c")})
+    assert _requests(platform.tick()) == [("json_parsed_parquet_job", "2026-02-03|a~7Cb~20c")]
+
+
+def test_a_date_outside_the_range_goes_to_a_batch_instead_of_failing_the_tick(platform: Platform) -> None:
+    platform.land(
+        {
+            "2026/week05/date=1999-01-01_mode=live_1.json": records("1999-01-01", "live"),
+            "2026/week05/date=2999-01-01_mode=live_1.json": records("2999-01-01", "live"),
+            "2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live"),
+        }
+    )
+    assert _requests(platform.tick()) == [("ingest_batch_job", None), ("json_parsed_parquet_job", "2026-02-03|live")]
+
+
+def test_many_ticks_request_the_same_work_once(platform: Platform) -> None:
+    platform.land(
+        {
+            "2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live"),
+            "2026/week05/other.json": records("2026-02-04", "live"),
+        }
+    )
+    for status in (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING):
+        for request in platform.tick(max_runs=9).run_requests or []:
+            _queue(platform, request, status)
+    assert platform.instance.get_runs_count() == 2
+    assert "queued or running" in platform.tick(max_runs=9).skip_message
+
+
+def test_never_more_runs_are_in_flight_than_allowed(platform: Platform) -> None:
+    platform.land({f"2026/week05/{number}.json": records("2026-02-03", "live") for number in range(20)})
+    for _ in range(5):
+        for request in platform.tick(batch_files=1, max_runs=3).run_requests or []:
+            _queue(platform, request, dg.DagsterRunStatus.STARTED)
+    assert platform.instance.get_runs_count() == 3
+    assert "LAKE_MAX_RUNS" in platform.tick(batch_files=1, max_runs=3).skip_message
+
+
+def test_work_whose_run_failed_is_requested_again_under_another_key(platform: Platform) -> None:
+    platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
+    first = platform.tick()
+    _queue(platform, first.run_requests[0], dg.DagsterRunStatus.FAILURE)
+    again = platform.tick(cursor=first.cursor)
+    assert _requests(again) == _requests(first)
+    assert again.run_requests[0].run_key != first.run_requests[0].run_key
+
+
+def test_a_tick_evaluated_twice_asks_under_the_same_keys(platform: Platform) -> None:
+    platform.land({"2026/week05/other.json": records("2026-02-03", "live")})
+    first, again = platform.tick(cursor="tick 7"), platform.tick(cursor="tick 7")
+    assert first.run_requests[0].run_key == again.run_requests[0].run_key
+
+
+def test_files_of_a_worker_that_is_gone_get_a_batch_that_takes_over(platform: Platform) -> None:
+    platform.land({"2026/week05/other.json": records("2026-02-03", "live")})
+    claim = platform.lake.ledger.claim(
+        owner="elsewhere/boot/namespace/1/1", max_files=9, max_bytes=9999, lease_seconds=1, engine="in_process"
+    )
+    assert claim is not None
+    assert _requests(platform.tick()) == [("ingest_batch_job", None)]
+
+
+def test_it_claims_and_writes_nothing(platform: Platform) -> None:
+    platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
+    platform.tick()
+    assert platform.lake.ledger.status().files[FileState.PENDING] == 1
+    assert platform.rows() == []
+    assert platform.instance.get_runs_count() == 0
