@@ -44,7 +44,8 @@ def published(root: Path) -> list[dict[str, Any]]:
     if not folder.exists():
         return []
     rows = ds.dataset(folder, partitioning="hive", schema=_union(folder)).to_table().to_pylist()
-    plain = [{key: value for key, value in row.items() if key not in ("_batch_id", "_file_id")} for row in rows]
+    hidden = ("_batch_id", "_file_id")
+    plain = [{key: row[key] for key in sorted(row) if key not in hidden} for row in rows]
     return sorted(plain, key=repr)
 
 
