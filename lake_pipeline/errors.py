@@ -56,6 +56,10 @@ class ContractMoved(TransientError):
     """Another batch changed the contract in a way that this conversion's parts do not fit; convert again."""
 
 
+class FilesMoved(TransientError):
+    """Other batches publish files at this moment that a widening has to rewrite first; look at them and try again."""
+
+
 class StorageUnavailable(TransientError):
     """The object store did not answer, or answered that it is busy."""
 

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from lake_pipeline.contract.rules import Rules
+from lake_pipeline.contract.rules_file import rules_from_toml
 from lake_pipeline.convert.in_process import InProcessEngine
 from lake_pipeline.convert.request import ConversionOptions
+from lake_pipeline.errors import SettingsError
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ledger.embedded import embedded_url
 from lake_pipeline.ledger.ledger import Ledger
@@ -39,6 +42,8 @@ def open_lake(settings: Settings) -> Iterator[Lake]:
 
 def connect_lake(settings: Settings) -> Lake:
     """The same for a process that keeps it to its end. The caller closes `lake.ledger`, or nobody does."""
+    # First, so that a wrong contract file ends a command before anything is started.
+    options = conversion_options(settings)
     store = DirectoryStore(settings.root)
     url = ledger_url(settings)
     if settings.ledger_url is None:
@@ -47,11 +52,12 @@ def connect_lake(settings: Settings) -> Lake:
         store=store,
         ledger=Ledger(url),
         engine=InProcessEngine(store),
-        options=conversion_options(settings),
+        options=options,
         batch_files=settings.batch_files,
         batch_bytes=settings.batch_bytes,
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
+        rewrite_bytes=settings.rewrite_bytes,
     )
 
 
@@ -70,8 +76,28 @@ def conversion_options(settings: Settings) -> ConversionOptions:
         key_pattern=settings.key_pattern,
         first_date=settings.first_date,
         last_date=settings.last_date or tomorrow,
+        time_zone=settings.time_zone,
+        rules=contract_rules(settings),
         max_bad_share=settings.max_bad_share,
+        truncated=settings.truncated,
+        max_record_bytes=settings.max_record_bytes,
         part_bytes=settings.part_bytes,
         memory_bytes=settings.memory_bytes,
         workers=settings.workers,
     )
+
+
+def contract_rules(settings: Settings) -> Rules:
+    """The rules in the contract file, if there is one. Raises `SettingsError` that says what is wrong in it."""
+    path = settings.contract_file
+    if path is None:
+        return Rules()
+    try:
+        return rules_from_toml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8"
+    except ValueError as error:
+        problem = str(error)
+    raise SettingsError("LAKE_CONTRACT_FILE", f"{path}: {problem}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.convert.in_process import InProcessEngine
-from lake_pipeline.convert.request import ConversionOptions, ConversionReport, ConversionRequest
+from lake_pipeline.convert.request import ConversionOptions, ConversionReport, ConversionRequest, Engine
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.manifest import FileOutcome
 from lake_pipeline.storage.directory import DirectoryStore
@@ -67,9 +67,10 @@ class Converted:
 class LakeOnDisk:
     """A directory lake to convert files in, without a ledger."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, engine: Callable[[DirectoryStore], Engine] = InProcessEngine) -> None:
         self.store = DirectoryStore(root)
         self._root = root
+        self._engine = engine(self.store)
 
     def put(self, files: Mapping[str, bytes]) -> tuple[RawFile, ...]:
         """Write raw files; returns them with the file ids 1, 2, 3, …"""
@@ -85,14 +86,24 @@ class LakeOnDisk:
         )
 
     def convert(
-        self, files: Mapping[str, bytes], *, contract: Contract | None = None, batch_id: str = BATCH, **options: Any
+        self,
+        files: Mapping[str, bytes],
+        *,
+        contract: Contract | None = None,
+        batch_id: str = BATCH,
+        widens_from: int = 0,
+        **options: Any,
     ) -> Converted:
         """Convert `files` and publish the parts (with no ledger in between)."""
         raw = self.put(files)
         request = ConversionRequest(
-            batch_id=batch_id, files=raw, contract=contract, options=replace(OPTIONS, **options)
+            batch_id=batch_id,
+            files=raw,
+            contract=contract,
+            options=replace(OPTIONS, **options),
+            widens_from=widens_from,
         )
-        report = InProcessEngine(self.store).convert(request)
+        report = self._engine.convert(request)
         for pending in report.manifest.objects:
             self.store.publish(pending)
         return Converted(report=report, store=self.store, files=raw)

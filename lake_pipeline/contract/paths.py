@@ -10,7 +10,8 @@ import re
 
 Path = tuple[str, ...]
 
-_PLAIN = re.compile(r'[^\s."\\]+')
+_PLAIN = re.compile(r'[^\s."\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+')
+"""Keys that stand as they are: without control characters and lone surrogates, which terminals and databases refuse."""
 _STEP = re.compile(r'(?P<plain>[^\s."\\]+)|(?P<quoted>"(?:[^"\\]|\\.)*")')
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lake_pipeline.contract.moments import Inexact, made
 from lake_pipeline.contract.paths import Path, show_path
-from lake_pipeline.contract.shapes import Kind, Shape
+from lake_pipeline.contract.shapes import MADE_FROM_TEXT, Kind, Shape
 
 EXACT_INT = 2**53
 """Integers up to here are exact as doubles (IEEE 754 binary64)."""
@@ -35,6 +36,14 @@ class Repeated(dict[str, Any]):
     earlier: list[tuple[str, Any]]
 
 
+class Source:
+    """A value with the text it was written as, for columns that are made from text."""
+
+    def __init__(self, text: str, value: Any) -> None:
+        self.text = text
+        self.value = value
+
+
 class Misfit(Exception):
     """A value that does not fit; raised and caught inside this module."""
 
@@ -54,23 +63,43 @@ def _fit_struct(value: dict[str, Any], shape: Shape, path: Path, rescued: dict[s
         if expected is not None and expected.kind is Kind.STRUCT and expected.fields and isinstance(child, dict):
             fitted[key] = _fit_struct(child, expected, (*path, key), rescued)
         elif not _fit_column(key, child, expected, fitted):
-            rescued[show_path((*path, key))] = child
+            rescued[show_path((*path, key))] = _plain(child)
     if isinstance(value, Repeated):
         for key, child in value.earlier:
             rescued.setdefault(show_path((*path, key)) + "[earlier]", []).append(child)
     return fitted
 
 
+def _plain(value: Any) -> Any:
+    """A value without the texts that its parts were written as."""
+    if isinstance(value, Source):
+        return value.value
+    if isinstance(value, dict):
+        for key, child in value.items():
+            value[key] = _plain(child)
+    return value
+
+
 def _fit_column(key: str, value: Any, shape: Shape | None, fitted: dict[str, Any]) -> bool:
     """Put `value` into `fitted` as far as its column can hold it; False where something is left over."""
     if shape is None or shape.storable is None:
         return False
+    if shape.kind in MADE_FROM_TEXT:
+        return _fit_text(key, value, shape, fitted)
     lost: list[Any] = []
     try:
         fitted[key] = _fit_value(value, shape, lost)
     except Misfit:
         return False
     return not lost
+
+
+def _fit_text(key: str, source: Source, shape: Shape, fitted: dict[str, Any]) -> bool:
+    try:
+        fitted[key] = made(source.text, shape)
+    except Inexact:
+        return False
+    return True
 
 
 def _fit_value(value: Any, shape: Shape, lost: list[Any]) -> Any:
@@ -103,14 +132,16 @@ def _fit_scalar(value: Any, kind: Kind) -> Any:
             return value
         case Kind.DOUBLE, int() if abs(value) <= EXACT_INT:
             return float(value)
-        case Kind.STRING, str() if _is_unicode(value):
+        case Kind.STRING, str() if is_unicode(value):
             return value
         case _:
             raise Misfit
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """False for text with lone surrogates, which no UTF-8 column can hold."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -119,27 +150,59 @@ def _is_unicode(text: str) -> bool:
 
 
 def to_text(rescued: dict[str, Any]) -> str:
-    """Rescued values as one JSON object. Numbers stand as they were written, lone surrogates as `\\ud800`."""
-    return _text(rescued)
+    """Rescued values as one JSON object, sorted by path. Numbers stand as they were written, lone surrogates as
+    `\\ud800`.
+    """
+    return _text({path: rescued[path] for path in sorted(rescued)})
+
+
+def without(record: dict[str, Any], path: Path) -> None:
+    """Take what stands at `path` out of `record`, also where keys stand more than once."""
+    key, rest = path[0], path[1:]
+    earlier = record.earlier if isinstance(record, Repeated) else []
+    if not rest:
+        record.pop(key, None)
+        earlier[:] = [pair for pair in earlier if pair[0] != key]
+        return
+    for child in [record.get(key), *(child for name, child in earlier if name == key)]:
+        if isinstance(child, dict):
+            without(child, rest)
+
+
+def add_rescued(text: str | None, path: str, value: Any) -> str:
+    """`text`, what was rescued before (as `to_text` gives it), with `value` at `path` beside it.
+
+    What stands there stays as it is, and so does a value that was rescued at this path already.
+    """
+    if text is None or text == "{}":
+        return to_text({path: value})
+    # Numbers stay text: some of them have more digits than Python reads.
+    if path in json.loads(text, parse_int=str, parse_float=str):
+        return text
+    return f"{text[:-1]},{_string(path)}:{_text(value)}}}"
 
 
 def _text(value: Any) -> str:
-    match value:
-        case Number():
-            # NaN and Infinity are no JSON numbers, so readers get them as strings.
-            return value.text if value.text.lstrip("-")[:1].isdigit() else json.dumps(value.text)
-        case Repeated():
-            pairs = [*value.earlier, *value.items()]
-            return "{" + ",".join(f"{_string(key)}:{_text(child)}" for key, child in pairs) + "}"
-        case dict():
-            return "{" + ",".join(f"{_string(key)}:{_text(child)}" for key, child in value.items()) + "}"
-        case list():
-            return "[" + ",".join(_text(child) for child in value) + "]"
-        case str():
-            return _string(value)
-        case _:
-            return json.dumps(value)
+    kind = type(value)
+    if kind is str:
+        return _string(value)
+    if kind is dict:
+        return "{" + ",".join([f"{_string(key)}:{_text(child)}" for key, child in value.items()]) + "}"
+    if kind is list:
+        return "[" + ",".join([_text(child) for child in value]) + "]"
+    if kind is Repeated:
+        pairs = [*value.earlier, *value.items()]
+        return "{" + ",".join([f"{_string(key)}:{_text(child)}" for key, child in pairs]) + "}"
+    if kind is Number:
+        # NaN and Infinity are no JSON numbers, so readers get them as strings.
+        return str(value.text) if value.text.lstrip("-")[:1].isdigit() else _string(value.text)
+    return json.dumps(value) if value is None or kind is bool else repr(value)
 
 
 def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=not _is_unicode(text))
+    # What json.dumps comes down to: rescued values may be in every record.
+    return _quoted(text) if is_unicode(text) else _quoted_ascii(text)
+
+
+_quoted = json.encoder.encode_basestring
+_quoted_ascii = json.encoder.encode_basestring_ascii

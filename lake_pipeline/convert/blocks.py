@@ -1,14 +1,14 @@
 """From a block of records to placed rows and quarantined records: the middle of the kernel.
 
-A block is a run of records from one file or from several small ones. Fast parsing is tried on the whole of it;
-where that declines, smaller runs are tried, and only those with a surprise are parsed tolerantly.
+A block is a run of records from one file or from several small ones. Records that fit the contract are shredded, and
+only those with a surprise are parsed tolerantly, one by one.
 """
 
 from __future__ import annotations
 
-import threading
+from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,35 +16,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lake_pipeline.contract.contract import Contract
+from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.paths import parse_path
-from lake_pipeline.contract.shapes import Shape
-from lake_pipeline.convert.flattening import flatten, rescue_untyped, value_at
-from lake_pipeline.convert.parsing import parse
+from lake_pipeline.convert.flattening import flatten, rescued_texts, rescued_values, values_at
+from lake_pipeline.convert.growing import GrowingContract
+from lake_pipeline.convert.making import make_columns
+from lake_pipeline.convert.observing import Misfits, kind_of, observe
 from lake_pipeline.convert.placing import UNPLACED, FilePlace, Placer
 from lake_pipeline.convert.records import Records
 from lake_pipeline.convert.request import ConversionOptions
-from lake_pipeline.convert.tolerant import Broken, parse_tolerantly
+from lake_pipeline.convert.shred.shredder import shred
+from lake_pipeline.convert.tolerant import Broken, frozen_rows, parse_tolerantly
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.partitions import PartitionKey
 
-RUNS = 16
-"""Into how many runs a block with a surprise is split: one odd record then costs a sixteenth of its block."""
+FIRST_LOOK = 64
+"""Records with a surprise that are parsed tolerantly before the others are shredded again: a new field that all of
+them have is in the contract then. Doubled each time, so that ever new fields can't make this quadratic."""
 
 Index = npt.NDArray[np.int64]
-
-
-class GrowingContract:
-    """The contract of one conversion, shared by its threads. It only ever grows."""
-
-    def __init__(self, contract: Contract) -> None:
-        self._lock = threading.Lock()
-        self.current = contract
-
-    def grow(self, seen: Shape) -> Contract:
-        """Add what is new in `seen`; returns the contract that is current then."""
-        with self._lock:
-            self.current = self.current.grown(seen)
-            return self.current
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +48,7 @@ class Segment:
 
 @dataclass(kw_only=True)
 class Counts:
-    """The account of a file so far: `read` = published + `broken` + `misplaced`."""
+    """The account of a file so far: `read` = `published` + `broken` + `misplaced`."""
 
     read: int = 0
     broken: int = 0
@@ -66,6 +56,10 @@ class Counts:
     rescued: int = 0
     first: str | None = None
     """What is wrong with the first broken record, and where it stands."""
+
+    @property
+    def published(self) -> int:
+        return self.read - self.broken - self.misplaced
 
     def add(self, other: Counts) -> None:
         self.first = self.first or other.first
@@ -86,13 +80,19 @@ class QuarantinedRecord:
     detail: str
     raw: bytes
 
+    @property
+    def size(self) -> int:
+        """Its memory in bytes, about: as many records of one byte as fit into a block take half a kilobyte each."""
+        return len(self.raw) + 512
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedRows:
-    """Flat rows of one partition, in the order of their records, with provenance columns."""
+    """Flat rows of one partition, in the order of their records, with provenance columns; `size` is their memory."""
 
     partition: PartitionKey
     table: pa.Table
+    size: int
 
 
 @dataclass(kw_only=True)
@@ -102,6 +102,7 @@ class Piece:
     rows: list[PlacedRows] = field(default_factory=list)
     quarantined: list[QuarantinedRecord] = field(default_factory=list)
     counts: dict[int, Counts] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=Evidence)
     text_bytes: int = 0
 
 
@@ -116,6 +117,22 @@ class _Run:
     days: pa.Array | list[object]
     modes: pa.Array | list[object]
     broken: dict[int, Broken]
+    misfits: Misfits = field(default_factory=dict)
+
+    def without(self, broken: dict[int, Broken]) -> _Run:
+        """The run without these rows, which are not published."""
+        kept = np.setdiff1d(np.arange(len(self.positions)), list(broken))
+        rows = pa.array(kept)
+        return replace(
+            self,
+            positions=self.positions[kept],
+            table=self.table.take(rows),
+            rescued=self.rescued.take(rows),
+            days=self.days.take(rows) if isinstance(self.days, pa.Array) else [self.days[row] for row in kept],
+            modes=self.modes.take(rows) if isinstance(self.modes, pa.Array) else [self.modes[row] for row in kept],
+            broken={int(self.positions[row]): problem for row, problem in broken.items()},
+            misfits={at: self.misfits[row] for at, row in enumerate(kept.tolist()) if row in self.misfits},
+        )
 
 
 class BlockConverter:
@@ -139,6 +156,9 @@ class BlockConverter:
                 record = block.quarantined(position, problem.reason, str(problem))
                 piece.quarantined.append(record)
                 counts = piece.counts[record.file.file_id]
+                if not problem.is_damage:
+                    counts.misplaced += 1
+                    continue
                 counts.broken += 1
                 counts.first = counts.first or f"record {record.record} at byte {record.offset}: {record.detail}"
         refused = {
@@ -152,44 +172,56 @@ class BlockConverter:
         return piece
 
     def _parse(self, block: _Block) -> Iterator[_Run]:
-        step = max(1, -(-block.count // RUNS))
-        whole = self._fast(block, 0, block.count) if block.framed else None
-        if whole is not None:
-            yield whole
-            return
-        for start in range(0, block.count, step):
-            stop = min(start + step, block.count)
-            fast = self._fast(block, start, stop) if block.is_framed(start, stop) else None
-            yield fast or self._tolerant(block, start, stop)
+        """Shred what fits the contract; parse the rest tolerantly, and shred again once the contract has grown."""
+        waiting = np.arange(block.count)
+        look = FIRST_LOOK
+        while len(waiting):
+            contract = self._contract.current
+            shredded = shred(block.lines_at(waiting), len(waiting), contract)
+            if len(shredded.rows):
+                yield self._fits(waiting[shredded.rows], shredded.table, contract)
+            odd = waiting[shredded.aside]
+            if not len(odd):
+                return
+            surprise = self._tolerant(block, odd[:look])
+            yield surprise
+            waiting = odd[look:]
+            if surprise.contract is contract:
+                # Nothing new in them, so the others are odd for good: broken, or with values to rescue.
+                if len(waiting):
+                    yield self._tolerant(block, waiting)
+                return
+            look *= 2
 
-    def _fast(self, block: _Block, start: int, stop: int) -> _Run | None:
-        contract = self._contract.current
-        table = parse(block.slice(start, stop), stop - start, contract)
-        if table is None:
-            return None
-        missing = pa.nulls(stop - start)
-        days, modes = value_at(table, self._day_path), value_at(table, self._mode_path)
-        return _Run(
-            positions=np.arange(start, stop),
-            table=table,
+    def _fits(self, positions: Index, table: pa.Table, contract: Contract) -> _Run:
+        made = make_columns(table, contract)
+        rescued = rescued_values(made, contract)
+        missing = pa.nulls(table.num_rows)
+        days, modes = values_at(made, self._day_path), values_at(made, self._mode_path)
+        run = _Run(
+            positions=positions,
+            table=made.table,
             contract=contract,
-            rescued=rescue_untyped(table, contract),
+            rescued=rescued_texts(rescued, table.num_rows),
             days=missing if days is None else days,
             modes=missing if modes is None else modes,
             broken={},
+            misfits={row: {path: kind_of(value) for path, value in values.items()} for row, values in rescued.items()},
         )
+        return run.without(frozen_rows(rescued, contract.rules)) if contract.rules.may_freeze else run
 
-    def _tolerant(self, block: _Block, start: int, stop: int) -> _Run:
-        lines = block.slice(start, stop).split(b"\n")[:-1]
+    def _tolerant(self, block: _Block, positions: Index) -> _Run:
+        lines = block.lines_at(positions).split(b"\n")[:-1]
         rows = parse_tolerantly(lines, self._contract.grow, self._day_path, self._mode_path)
         return _Run(
-            positions=np.array(rows.kept, dtype=np.int64) + start,
+            positions=positions[rows.kept],
             table=rows.table,
             contract=rows.contract,
             rescued=pa.array(rows.rescued, pa.string()),
             days=rows.days,
             modes=rows.modes,
-            broken={start + position: problem for position, problem in rows.broken.items()},
+            broken={int(positions[position]): problem for position, problem in rows.broken.items()},
+            misfits=rows.misfits,
         )
 
     def _place(self, run: _Run, block: _Block, refused: set[int], piece: Piece) -> None:
@@ -206,6 +238,7 @@ class BlockConverter:
             codes = np.where(dropped, np.int32(UNPLACED), codes)
         table = self._curated(run, block, source)
         _count_rescued(table, codes, piece)
+        piece.evidence.add(observe(table, codes != UNPLACED, run.contract, run.misfits))
         piece.rows += _by_partition(table, codes, places.partitions)
 
     def _curated(self, run: _Run, block: _Block, source: npt.NDArray[np.int32]) -> pa.Table:
@@ -225,7 +258,6 @@ class _Block:
         self.places = places
         self._segments = segments
         self.lines = b"".join(segment.records.lines for segment in segments)
-        self.framed = all(segment.records.framed for segment in segments)
         sizes = np.array([segment.records.count for segment in segments], dtype=np.int64)
         self.count = int(sizes.sum())
         self.starts = np.cumsum(sizes) - sizes
@@ -243,23 +275,19 @@ class _Block:
             counts.setdefault(segment.file.file_id, Counts()).read += segment.records.count
         return counts
 
-    def slice(self, start: int, stop: int) -> bytes:
-        if start == 0 and stop == self.count:
+    def lines_at(self, positions: Index) -> bytes:
+        """The lines of the records at `positions`, which are sorted."""
+        if len(positions) == self.count:
             return self.lines
-        return self.lines[self._edges[start] : self._edges[stop]]
-
-    def is_framed(self, start: int, stop: int) -> bool:
-        """Whether every line of the slice starts with `{` and ends with `}`."""
-        return self.framed or all(
-            line[:1] == b"{" and line.endswith((b"}", b"}\r")) for line in self.slice(start, stop).split(b"\n")[:-1]
-        )
+        edges = self._edges
+        return b"".join([self.lines[edges[position] : edges[position + 1]] for position in positions.tolist()])
 
     def segment_of(self, positions: Index) -> npt.NDArray[np.int32]:
         """The index of the segment that each record belongs to."""
         return (np.searchsorted(self.starts, positions, side="right") - 1).astype(np.int32)
 
     def quarantined(self, position: int, reason: str, detail: str) -> QuarantinedRecord:
-        index = int(np.searchsorted(self.starts, position, side="right")) - 1
+        index = bisect_right(self.starts, position) - 1
         segment, inside = self._segments[index], position - int(self.starts[index])
         return QuarantinedRecord(
             file=segment.file,
@@ -288,12 +316,16 @@ def _count_rescued(table: pa.Table, codes: npt.NDArray[np.int32], piece: Piece) 
 
 def _by_partition(table: pa.Table, codes: npt.NDArray[np.int32], partitions: list[PartitionKey]) -> list[PlacedRows]:
     if len(partitions) == 1 and not (codes == UNPLACED).any():
-        return [PlacedRows(partition=partitions[0], table=table)] if table.num_rows else []
+        return [PlacedRows(partition=partitions[0], table=table, size=table.nbytes)] if table.num_rows else []
     order = np.argsort(codes, kind="stable")
     edges = np.searchsorted(codes[order], np.arange(len(partitions) + 1))
     ordered = table.take(pa.array(order))
+    # Asking each slice for its bytes walks all its columns; rows of one block are alike enough for a share.
+    row_size = ordered.nbytes / max(ordered.num_rows, 1)
     return [
-        PlacedRows(partition=partition, table=ordered.slice(start, stop - start))
+        PlacedRows(
+            partition=partition, table=ordered.slice(start, stop - start), size=int((stop - start) * row_size) + 1
+        )
         for partition, start, stop in zip(partitions, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         if stop > start
     ]

@@ -5,138 +5,243 @@ The layout is told by the content of the first bytes. Memory is bounded by the b
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum, auto
+from itertools import islice
+
+import numpy as np
+import orjson
 
 from lake_pipeline.convert.decoding import Decoded
-from lake_pipeline.convert.records import Records, frame_documents, frame_lines
-from lake_pipeline.convert.scanning import scan_documents
+from lake_pipeline.convert.records import MAX_RECORDS, SPACES, Records, frame_lines, frame_spans, gap_positions
+from lake_pipeline.convert.scanning import Scanner, Spans
+from lake_pipeline.convert.tolerant import Broken, loads
 from lake_pipeline.errors import BadInput
 
 BLOCK_BYTES = 8 << 20
 """Text bytes of a block: large enough that per-block work vanishes, small enough to stay in a few cache sizes."""
 
-MAX_RECORD_BYTES = 256 << 20
-"""A record longer than this is taken for a broken file: nothing that large was ever one document on purpose."""
-
 _SNIFF_LINES = 8
+_ENDS = (b" ", b"\t", b"\r", b"\n")
+_SEPARATORS = SPACES + b",[]"
 
 
 class Layout(Enum):
-    """How documents stand in a file."""
+    """How documents stand in a file: one a line, or found by their brackets (an array of them included)."""
 
     LINES = auto()
     DOCUMENTS = auto()
-    ARRAY = auto()
 
 
-def blocks(text: Decoded, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Records]:
+def blocks(text: Decoded, *, max_record_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Records]:
     """The records of a file, block by block, in order.
 
-    Raises `BadInput` for damaged compression and for a record above `MAX_RECORD_BYTES`.
+    Raises `BadInput` for damaged compression, and `record_too_large` for a record above `max_record_bytes`.
     """
-    head = _read_full(text, block_bytes)
-    layout = sniff(head)
-    if layout is Layout.LINES:
-        yield from _line_blocks(text, head, block_bytes)
-    else:
-        yield from _document_blocks(text, head, layout, block_bytes)
+    chunk = text.read(block_bytes)
+    framing = Lines if sniff(chunk) is Layout.LINES else Documents
+    found = framing(text.start, max_record_bytes)
+    while len(chunk) == block_bytes:
+        yield from found.feed(chunk)
+        chunk = text.read(block_bytes)
+    # A short chunk is the last one. Only reading on shows whether it is the end, a cut, or damage.
+    text.read(1)
+    yield from found.finish(chunk, is_cut=text.is_cut)
+
+
+def head_records(text: Decoded, size: int) -> Iterator[Records]:
+    """The whole records among the first `size` bytes; a record cut off there is left out."""
+    head = text.read(size)
+    framing = Lines if sniff(head) is Layout.LINES else Documents
+    found = framing(text.start, size)
+    yield from found.feed(head) if len(head) == size else found.finish(head, is_cut=False)
 
 
 def sniff(head: bytes) -> Layout:
     """The layout of a file that begins with `head`.
 
-    An array, where a bracket comes first; lines, where one of the first lines is a document by itself, unless
-    the very first document is longer than its line; else documents.
+    Lines, where one of the first lines is a document by itself, unless the very first document is longer than its
+    line; else documents. What begins with neither bracket is lines, so that damage costs a line only.
     """
-    text = head.lstrip()
-    if text[:1] == b"[":
-        return Layout.ARRAY
-    lines = text.split(b"\n", _SNIFF_LINES)
-    if text[:1] != b"{" or _is_object(lines[0]):
-        return Layout.LINES
-    first = _first_document(text)
-    if first is None:
-        whole_lines = lines[1:-1]
-        return Layout.LINES if not whole_lines or any(map(_is_object, whole_lines)) else Layout.DOCUMENTS
-    is_longer = len(first) > len(lines[0])
-    return Layout.DOCUMENTS if is_longer or not any(map(_is_object, lines[1:])) else Layout.LINES
+    text = head.lstrip(SPACES)
+    if text[:1] != b"{":
+        return Layout.DOCUMENTS if text[:1] == b"[" else Layout.LINES
+    end = text.find(b"\n")
+    if end < 0 or not _is_object(text[:end]):
+        others = text[end + 1 :].split(b"\n", _SNIFF_LINES)[:_SNIFF_LINES] if end >= 0 else []
+        if not any(map(_is_object, others)) or _first_document_is_longer(text, end):
+            return Layout.DOCUMENTS
+    return Layout.LINES
 
 
 def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
+    line = line.strip(SPACES)
+    if not (line.startswith(b"{") and line.endswith(b"}")):
         return False
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return _is_odd_object(line)
 
 
-def _first_document(text: bytes) -> bytes | None:
-    """The first document by its brackets, if it is whole and an object."""
-    spans, _ = scan_documents(text, in_array=False, final=False)
+def _is_odd_object(line: bytes) -> bool:
+    """The same for what orjson refuses and we take: NaN, numbers of any size, lone surrogates."""
+    try:
+        loads(line)
+    except Broken:
+        return False
+    return True
+
+
+def _first_document_is_longer(text: bytes, line_end: int) -> bool:
+    spans = Scanner().feed(text)
     if not len(spans):
-        return None
-    first = text[spans[0][0] : spans[0][1]]
-    return first if _is_object(first) else None
+        return False
+    start, end = spans[0].tolist()
+    return end > line_end and _is_object(text[start:end])
 
 
-def _line_blocks(text: Decoded, head: bytes, block_bytes: int) -> Iterator[Records]:
-    base, rest, chunk = 0, b"", head
-    while chunk:
-        cut = chunk.rfind(b"\n") + 1
-        if cut:
-            yield frame_lines(rest + chunk[:cut], base)
-            base += len(rest) + cut
-            rest = chunk[cut:]
-        else:
-            rest += chunk
-            _bound(rest, base)
-        chunk = text.read(block_bytes)
-    if rest:
-        yield frame_lines(rest, base)
+class _Unframed:
+    """Text that is not yet known to be whole records, and where it begins in the file."""
 
+    def __init__(self, base: int, max_record_bytes: int) -> None:
+        self.base = base
+        self.size = 0
+        self._parts: list[bytes] = []
+        self._limit = max_record_bytes
 
-def _document_blocks(text: Decoded, head: bytes, layout: Layout, block_bytes: int) -> Iterator[Records]:
-    in_array = layout is Layout.ARRAY
-    base = head.index(b"[") + 1 if in_array else 0
-    rest = head[base:]
-    while True:
-        chunk = text.read(block_bytes)
-        spans, done = scan_documents(rest, in_array=in_array, final=not chunk)
-        if len(spans):
-            yield frame_documents(rest, base, spans)
-        if not chunk:
+    def add(self, part: bytes) -> None:
+        self._parts.append(part)
+        self.size += len(part)
+
+    def take(self, size: int) -> bytes:
+        """Remove and return the first `size` bytes."""
+        joined = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts = [joined[size:]] if size < len(joined) else []
+        self.base += size
+        self.size -= size
+        return joined[:size]
+
+    def bound(self) -> None:
+        if self.size <= self._limit:
             return
-        base += done
-        rest = rest[done:] + chunk
-        _bound(rest, base)
-
-
-def _bound(rest: bytes, base: int) -> None:
-    if len(rest) > MAX_RECORD_BYTES:
+        if all(map(_is_blank, self._parts)):
+            self.take(self.size)
+            return
         raise BadInput(
             "record_too_large",
-            f"the record at byte {base} is longer than {MAX_RECORD_BYTES >> 20} MB, or its brackets never close",
-            offset=base,
+            f"the record at byte {self.base} is longer than {self._limit:,} bytes (LAKE_MAX_RECORD_BYTES), "
+            "or its brackets never close",
+            offset=self.base,
         )
 
 
-def _read_full(text: Decoded, size: int) -> bytes:
-    """Up to `size` bytes; fewer only at the end, so that small reads don't hide the layout."""
-    parts = []
-    while size > 0 and (part := text.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+def _is_blank(text: bytes) -> bool:
+    """Whether there is nothing but spaces. The ends are looked at first: a text that is cut out costs its copy."""
+    return text[:1] in _ENDS and text[-1:] in _ENDS and not text.strip(SPACES)
 
 
-def head_records(text: Decoded, size: int) -> Records:
-    """The whole records among the first `size` bytes; a record cut off there is left out."""
-    head = _read_full(text, size)
-    at_end = len(head) < size
-    layout = sniff(head)
-    if layout is Layout.LINES:
-        return frame_lines(head if at_end else head[: head.rfind(b"\n") + 1], 0)
-    begin = head.index(b"[") + 1 if layout is Layout.ARRAY else 0
-    spans, _ = scan_documents(head[begin:], in_array=layout is Layout.ARRAY, final=False)
-    return frame_documents(head[begin:], begin, spans)
+class Lines:
+    """Framing by line ends."""
+
+    def __init__(self, base: int, max_record_bytes: int) -> None:
+        self._rest = _Unframed(base, max_record_bytes)
+
+    def feed(self, chunk: bytes) -> Iterator[Records]:
+        """The records that end in `chunk`, the next text of the file."""
+        if not self._rest.size and _is_blank(chunk):
+            self._rest.base += len(chunk)
+            return
+        cut = chunk.rfind(b"\n") + 1
+        size = self._rest.size + cut
+        self._rest.add(chunk)
+        if cut:
+            base = self._rest.base
+            yield from frame_lines(self._rest.take(size), base)
+        self._rest.bound()
+
+    def finish(self, chunk: bytes, *, is_cut: bool) -> Iterator[Records]:
+        """The records up to the end of the file, with the last text of it."""
+        if is_cut:
+            yield from self.feed(chunk)
+            base, rest = self._rest.base, self._rest.take(self._rest.size)
+            # Whatever follows the last line end may lack its own end, even where it looks whole.
+            yield frame_spans(rest, base, np.array([[0, len(rest)]]), is_cut=True)
+            return
+        self._rest.add(chunk)
+        self._rest.bound()
+        if self._rest.size:
+            base = self._rest.base
+            yield from frame_lines(self._rest.take(self._rest.size), base)
+
+
+class Documents:
+    """Framing by brackets. What stands between documents and is no separator is a broken record, so that nothing
+    goes unseen; a document or an array that the end of the file leaves open is one that was cut off."""
+
+    def __init__(self, base: int, max_record_bytes: int) -> None:
+        self._origin = base
+        self._scanner = Scanner()
+        self._rest = _Unframed(base, max_record_bytes)
+
+    def feed(self, chunk: bytes) -> Iterator[Records]:
+        """The records that end in `chunk`, the next text of the file."""
+        spans = self._scanner.feed(chunk) + self._origin
+        self._rest.add(chunk)
+        if len(spans):
+            base = self._rest.base
+            source = self._rest.take(int(spans[-1][1]) - base)
+            yield from _batches(source, base, _with_gaps(source, spans - base))
+        self._rest.bound()
+
+    def finish(self, chunk: bytes, *, is_cut: bool) -> Iterator[Records]:
+        """The records up to the end of the file, with the last text of it."""
+        yield from self.feed(chunk)
+        base, rest = self._rest.base, self._rest.take(self._rest.size)
+        is_open = self._scanner.start is not None
+        start = self._scanner.start + self._origin - base if self._scanner.start is not None else len(rest)
+        yield from _batches(rest, base, _gap(rest, 0, start))
+        if is_open or is_cut or self._scanner.in_array:
+            yield frame_spans(rest, base, np.array([[start, len(rest)]]), is_cut=True)
+
+
+def _batches(source: bytes, base: int, spans: Spans | Iterable[tuple[int, int]]) -> Iterator[Records]:
+    if isinstance(spans, np.ndarray) and len(spans) <= MAX_RECORDS:
+        yield frame_spans(source, base, spans)
+        return
+    remaining = iter(spans)
+    while some := list(islice(remaining, MAX_RECORDS)):
+        first, last = int(some[0][0]), int(some[-1][1])
+        yield frame_spans(source[first:last], base + first, np.array(some, dtype=np.int64) - first)
+
+
+def _with_gaps(source: bytes, spans: Spans) -> Spans | Iterator[tuple[int, int]]:
+    """The spans, with those of broken records between them where there are any."""
+    gaps = gap_positions(spans)
+    if gaps is None:
+        ends, starts = spans[:-1, 1].tolist(), spans[1:, 0].tolist()
+        between = b"".join({source[end:start] for end, start in zip(ends, starts, strict=True)})
+    else:
+        between = np.frombuffer(source, dtype=np.uint8)[gaps].tobytes()
+    # Taking the separators out is faster than looking at each byte.
+    return _merged(source, spans) if (source[: spans[0][0]] + between).translate(None, _SEPARATORS) else spans
+
+
+def _merged(source: bytes, spans: Spans) -> Iterator[tuple[int, int]]:
+    done = 0
+    for start, end in spans.tolist():
+        yield from _gap(source, done, start)
+        yield start, end
+        done = end
+
+
+def _gap(text: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Broken records between two documents: one for each element that is no object or list."""
+    while start < end:
+        comma = text.find(b",", start, end)
+        stop = comma if comma >= 0 else end
+        kept = text[start:stop].strip(_SEPARATORS)
+        if kept:
+            begin = text.index(kept, start)
+            yield begin, begin + len(kept)
+        start = stop + 1

@@ -20,8 +20,10 @@ from itertools import count
 from typing import TypeVar
 
 from lake_pipeline.contract.contract import Contract
+from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.inference import infer
-from lake_pipeline.convert.blocks import BlockConverter, Counts, GrowingContract, Piece, Segment, is_refused
+from lake_pipeline.convert.blocks import BlockConverter, Counts, Piece, Segment, is_refused
+from lake_pipeline.convert.growing import GrowingContract
 from lake_pipeline.convert.output import Output
 from lake_pipeline.convert.reading import outcome_of, plan, read_blocks, read_small, sample
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
@@ -33,6 +35,10 @@ from lake_pipeline.storage.objects import ObjectStore
 BLOCK_TEXT = 8 << 20
 """Small files are converted together until their text reaches this many bytes."""
 
+HOPELESS_RECORDS = 100_000
+"""A large file of which so many records came and none had a place is not read on: it is no data, or a setting is
+wrong."""
+
 HELD_BYTES = 96 << 20
 """Rows of one large file held in memory until it is known whether it is accepted."""
 
@@ -43,18 +49,44 @@ R = TypeVar("R")
 def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progress | None = None) -> ConversionReport:
     """Convert every file of the request; see `Engine.convert` for what is promised and raised."""
     started = time.monotonic()
-    conversion = _Conversion(store, request, on_progress)
-    try:
-        manifest = conversion.run()
-    except BaseException:
-        conversion.discard()
-        raise
+    contract = GrowingContract(_first_contract(store, request), request.widens_from)
+    manifest = None
+    while manifest is None:
+        manifest, evidence = _convert_once(store, request, contract, on_progress)
     return ConversionReport(
         manifest=manifest,
-        contract=conversion.contract.current,
+        contract=contract.current,
         bytes_read=sum(file.size for file in request.files),
         seconds=time.monotonic() - started,
+        evidence=evidence,
     )
+
+
+def _first_contract(store: ObjectStore, request: ConversionRequest) -> Contract:
+    """The contract to begin with: the one in force, or one inferred from a sample, under the rules as they are now."""
+    rules = request.options.rules
+    if request.contract is not None:
+        return request.contract.under(rules)
+    return Contract(rules=rules).grown(infer(sample(store, request.files, request.options), rules))
+
+
+def _convert_once(
+    store: ObjectStore, request: ConversionRequest, contract: GrowingContract, on_progress: Progress | None
+) -> tuple[Manifest | None, Evidence]:
+    """No manifest where a column became wider on the way: the rows before it have the narrower type."""
+    before = contract.widenings
+    with ThreadPoolExecutor(request.options.workers, thread_name_prefix="convert") as pool:
+        conversion = _Conversion(store, request, contract, pool, on_progress)
+        try:
+            manifest = conversion.run()
+        except BaseException:
+            conversion.discard()
+            raise
+    if contract.widenings != before:
+        conversion.discard()
+        return None, Evidence()
+    conversion.evidence.wishes.update(contract.wishes)
+    return manifest, conversion.evidence
 
 
 @dataclass(kw_only=True)
@@ -67,15 +99,24 @@ class _Converted:
 
 
 class _Conversion:
-    def __init__(self, store: ObjectStore, request: ConversionRequest, on_progress: Progress | None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        request: ConversionRequest,
+        contract: GrowingContract,
+        pool: ThreadPoolExecutor,
+        on_progress: Progress | None,
+    ) -> None:
         self._store = store
         self._request = request
+        self._pool = pool
         self._on_progress = on_progress
-        self.contract = GrowingContract(request.contract or Contract().grown(infer(sample(store, request.files))))
-        self._blocks = BlockConverter(request.batch_id, self.contract, request.options)
+        self._contract = contract
+        self.evidence = Evidence()
+        self._blocks = BlockConverter(request.batch_id, contract, request.options)
         self._numbers = count()
+        self._outputs: list[Output] = []
         self._shared = self._new_output()
-        self._outputs = [self._shared]
         self._outcomes: dict[int, FileOutcome] = {}
         self._done_bytes = 0
 
@@ -83,13 +124,10 @@ class _Conversion:
         planned = plan(self._request.files)
         curated: list[CuratedPart] = []
         quarantine: list[QuarantinePart] = []
-        with ThreadPoolExecutor(self._request.options.workers, thread_name_prefix="convert") as pool:
-            large = [*planned.large, *self._convert_packs(pool, planned.packs)]
-            for file in large:
-                own = self._convert_large(pool, file)
-                if own is not None:
-                    self._outputs.append(own)
-                    _extend(curated, quarantine, own)
+        for file in [*planned.large, *self._convert_packs(planned.packs)]:
+            own = self._convert_large(file)
+            if own is not None:
+                _extend(curated, quarantine, own)
         _extend(curated, quarantine, self._shared)
         outcomes = tuple(self._outcomes[file.file_id] for file in self._request.files)
         return Manifest(curated=tuple(curated), quarantine=tuple(quarantine), files=outcomes)
@@ -100,16 +138,19 @@ class _Conversion:
 
     def _new_output(self) -> Output:
         request = self._request
-        return Output(self._store, request.batch_id, self.contract, request.options, self._numbers)
+        output = Output(self._store, request.batch_id, self._contract, request.options, self._pool, self._numbers)
+        self._outputs.append(output)
+        return output
 
-    def _convert_packs(self, pool: ThreadPoolExecutor, packs: Iterable[tuple[RawFile, ...]]) -> list[RawFile]:
+    def _convert_packs(self, packs: Iterable[tuple[RawFile, ...]]) -> list[RawFile]:
         """Convert all packs into the shared parts; returns the files that turned out to be large."""
         oversized: list[RawFile] = []
-        for pack, converted in self._ordered(pool, self._convert_pack, packs):
+        for pack, converted in self._ordered(self._convert_pack, packs):
             for outcome in converted.outcomes:
                 self._outcomes[outcome.file_id] = outcome
             for piece in converted.pieces:
                 self._shared.add(piece.rows, piece.quarantined)
+                self.evidence.add(piece.evidence)
                 for file_id, counts in piece.counts.items():
                     self._outcomes[file_id] = self._outcome(file_id, counts)
             oversized += converted.oversized
@@ -134,7 +175,7 @@ class _Conversion:
     def _read(self, file: RawFile, converted: _Converted) -> list[Segment]:
         """The segments of a small file; none where it is settled or set aside."""
         try:
-            records = read_small(self._store, file)
+            records = read_small(self._store, file, self._request.options)
         except LakeError as error:
             converted.outcomes.append(outcome_of(error, file))
             return []
@@ -162,26 +203,28 @@ class _Conversion:
             for file_id in files:
                 self._convert_block([part for part in segments if part.file.file_id == file_id], converted)
 
-    def _convert_large(self, pool: ThreadPoolExecutor, file: RawFile) -> Output | None:
+    def _convert_large(self, file: RawFile) -> Output | None:
         """Stream one file; returns its own output, or None where its rows joined the shared one or were refused."""
         held = _Held(self._new_output)
-        counts = Counts()
+        counts, evidence = Counts(), Evidence()
         try:
-            for _, piece in self._ordered(pool, self._convert_segment, self._segments(file)):
+            for _, piece in self._ordered(self._convert_segment, self._segments(file)):
                 held.add(piece)
                 counts.add(piece.counts[file.file_id])
-        except LakeError as error:
+                evidence.add(piece.evidence)
+                if _is_hopeless(counts):
+                    break
+        except Exception as error:
             held.discard()
             self._outcomes[file.file_id] = outcome_of(error, file)
             return None
-        except BaseException:
-            held.discard()
-            raise
-        self._outcomes[file.file_id] = self._outcome(file.file_id, counts)
+        decide = self._given_up if _is_hopeless(counts) else self._outcome
+        self._outcomes[file.file_id] = decide(file.file_id, counts)
         self._progressed(file.size)
-        if is_refused(counts, self._request.options.max_bad_share):
+        if self._outcomes[file.file_id].outcome is Outcome.REFUSED:
             held.discard()
             return None
+        self.evidence.add(evidence)
         return held.release(self._shared)
 
     def _convert_segment(self, segment: Segment) -> Piece:
@@ -189,7 +232,7 @@ class _Conversion:
 
     def _segments(self, file: RawFile) -> Iterator[Segment]:
         first = 0
-        for records in read_blocks(self._store, file):
+        for records in read_blocks(self._store, file, self._request.options):
             yield Segment(file=file, records=records, first=first)
             first += records.count
 
@@ -205,14 +248,25 @@ class _Conversion:
                 error=f"{counts.broken} of {counts.read} records are broken, more than the tolerated share of "
                 f"{tolerated} (LAKE_MAX_BAD_SHARE), so nothing of the file is published. The first: {counts.first}",
             )
-        quarantined = counts.broken + counts.misplaced
         return FileOutcome(
             file_id=file_id,
             outcome=Outcome.CONVERTED,
             read=counts.read,
-            published=counts.read - quarantined,
-            quarantined=quarantined,
+            published=counts.published,
+            quarantined=counts.broken + counts.misplaced,
             rescued=counts.rescued,
+        )
+
+    def _given_up(self, file_id: int, counts: Counts) -> FileOutcome:
+        return FileOutcome(
+            file_id=file_id,
+            outcome=Outcome.REFUSED,
+            read=counts.read,
+            quarantined=counts.read,
+            reason="nothing_to_publish",
+            error=f"None of the first {counts.read} records is a JSON object with a valid date and mode, so the file "
+            "was not read on. Look at LAKE_DATE_FIELD, LAKE_KEY_PATTERN, LAKE_FIRST_DATE and LAKE_LAST_DATE."
+            + (f" The first broken one: {counts.first}" if counts.first else ""),
         )
 
     def _progressed(self, size: int) -> None:
@@ -220,20 +274,22 @@ class _Conversion:
         if self._on_progress:
             self._on_progress(len(self._outcomes), self._done_bytes)
 
-    def _ordered(
-        self, pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]
-    ) -> Iterator[tuple[T, R]]:
+    def _ordered(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
         """Results in the order of `items`, which are taken only a little ahead of the workers."""
         window = self._request.options.workers + 1
         waiting: deque[tuple[T, Future[R]]] = deque()
         for item in items:
-            waiting.append((item, pool.submit(function, item)))
+            waiting.append((item, self._pool.submit(function, item)))
             if len(waiting) > window:
                 done, future = waiting.popleft()
                 yield done, future.result()
         while waiting:
             done, future = waiting.popleft()
             yield done, future.result()
+
+
+def _is_hopeless(counts: Counts) -> bool:
+    return counts.read >= HOPELESS_RECORDS and not counts.published
 
 
 class _Held:
@@ -247,7 +303,7 @@ class _Held:
 
     def add(self, piece: Piece) -> None:
         self._pieces.append(piece)
-        self._size += sum(placed.table.nbytes for placed in piece.rows)
+        self._size += sum(placed.size for placed in piece.rows) + sum(record.size for record in piece.quarantined)
         if self._own is None and self._size > HELD_BYTES:
             self._own = self._new_output()
         if self._own is not None:

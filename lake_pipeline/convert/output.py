@@ -7,32 +7,31 @@ parts that stay open. Nothing here is visible to readers; the manifest decides a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, wait
 from dataclasses import dataclass, field
-from itertools import count
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lake_pipeline.convert.blocks import GrowingContract, PlacedRows, QuarantinedRecord
+from lake_pipeline.convert.blocks import PlacedRows, QuarantinedRecord
+from lake_pipeline.convert.growing import GrowingContract
+from lake_pipeline.convert.parquet import ParquetObject
 from lake_pipeline.convert.request import ConversionOptions
-from lake_pipeline.model.manifest import CuratedPart, PendingObject, QuarantinePart
+from lake_pipeline.model.manifest import CuratedPart, QuarantinePart
 from lake_pipeline.model.partitions import PartitionKey
-from lake_pipeline.storage.objects import ObjectStore, PendingWriter
+from lake_pipeline.storage.objects import ObjectStore
 from lake_pipeline.storage.zones import curated_key, quarantine_key
-
-ROW_GROUP_ROWS = 128 * 1024
-"""Rows of a row group: readers that shuffle or prune work at this grain."""
 
 ROW_GROUP_BYTES = 64 << 20
 """Memory of one row group at most, for records so wide that fewer rows fill it."""
 
 OPEN_PARTS = 64
-"""Parts open at a time, each a file handle or an upload; with more partitions the oldest is closed."""
+"""Parts that stay open for more row groups, each a file handle or an upload; with more partitions than this, what is
+written of one is a file."""
 
-QUARANTINE_BYTES = 16 << 20
-"""Raw bytes of quarantined records gathered before they are written."""
+QUARANTINE_BYTES = 64 << 20
+"""Memory of quarantined records gathered before they are written."""
 
 QUARANTINE_SCHEMA = pa.schema(
     [
@@ -57,55 +56,11 @@ class _Gathered:
     size: int = 0
 
 
-class ParquetObject:
-    """A Parquet file being written to a pending object, row group by row group."""
-
-    def __init__(self, store: ObjectStore, key: str, schema: pa.Schema) -> None:
-        self.schema = schema
-        self.rows = 0
-        self._pending: PendingWriter = store.put_pending(key)
-        self._sink = _Sink(self._pending)
-        self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._sink, mode="w"), schema, compression="zstd", write_page_index=True
-        )
-
-    def write(self, table: pa.Table) -> None:
-        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-        self.rows += table.num_rows
-
-    def finish(self) -> PendingObject:
-        self._writer.close()
-        return self._pending.finish()
-
-    def discard(self) -> None:
-        self._sink.deaf = True
-        self._writer.close()
-        self._pending.discard()
-
-
-class _Sink:
-    """What pyarrow needs of a file object, over a pending writer. Deaf once the object is given up."""
-
-    closed = False
-
-    def __init__(self, writer: PendingWriter) -> None:
-        self._writer = writer
-        self.deaf = False
-
-    def write(self, data: bytes) -> int:
-        return len(data) if self.deaf else self._writer.write(data)
-
-    def flush(self) -> None:
-        """The pending writer flushes when it is finished."""
-
-    def close(self) -> None:
-        """Finishing or discarding is the owner's decision, not pyarrow's."""
-
-
 @dataclass(kw_only=True)
 class _OpenPart:
     """A part that still takes row groups, and the rows that each file gave it so far."""
 
+    schema: pa.Schema
     object: ParquetObject
     rows_by_file: Counter[int] = field(default_factory=Counter)
     size: int = 0
@@ -120,13 +75,15 @@ class Output:
         batch_id: str,
         contract: GrowingContract,
         options: ConversionOptions,
-        numbers: Iterator[int] | None = None,
+        pool: Executor,
+        numbers: Iterator[int],
     ) -> None:
         self._store = store
         self._batch_id = batch_id
         self._contract = contract
         self._options = options
-        self._numbers = numbers or count()
+        self._pool = pool
+        self._numbers = numbers
         self._gathered: dict[PartitionKey, _Gathered] = {}
         self._size = 0
         self._open: dict[PartitionKey, _OpenPart] = {}
@@ -140,10 +97,10 @@ class Output:
         for placed in rows:
             gathered = self._gathered.setdefault(placed.partition, _Gathered())
             gathered.tables.append(placed.table)
-            gathered.size += placed.table.nbytes
-            self._size += placed.table.nbytes
+            gathered.size += placed.size
+            self._size += placed.size
         self._records += quarantined
-        self._records_size += sum(len(record.raw) for record in quarantined)
+        self._records_size += sum(record.size for record in quarantined)
         if self._records_size > QUARANTINE_BYTES:
             self._write_quarantine()
         if self._size > self._options.memory_bytes:
@@ -151,14 +108,11 @@ class Output:
 
     def finish(self) -> tuple[tuple[CuratedPart, ...], tuple[QuarantinePart, ...]]:
         """Write what is left and complete every part."""
-        for partition in sorted(self._gathered):
-            self._write(partition)
-            self._close(partition)
-        for partition in list(self._open):
-            self._close(partition)
+        self._write_all(sorted(self._gathered), keep_open=False)
+        self._in_parallel(self._close, list(self._open))
         if self._records:
             self._write_quarantine()
-        return tuple(self._curated), tuple(self._quarantine)
+        return tuple(sorted(self._curated, key=lambda part: part.object.key)), tuple(self._quarantine)
 
     def discard(self) -> None:
         """Forget every pending object written so far."""
@@ -171,57 +125,67 @@ class Output:
 
     def _write_largest(self) -> None:
         """Write partitions, the largest first, until half of the budget is free again."""
-        by_size = sorted(self._gathered, key=lambda partition: self._gathered[partition].size, reverse=True)
-        for partition in by_size:
-            if self._size <= self._options.memory_bytes // 2:
-                return
-            self._write(partition)
+        chosen, freed = [], 0
+        for partition in sorted(self._gathered, key=lambda partition: self._gathered[partition].size, reverse=True):
+            if self._size - freed <= self._options.memory_bytes // 2:
+                break
+            chosen.append(partition)
+            freed += self._gathered[partition].size
+        self._write_all(chosen, keep_open=len(self._gathered) <= OPEN_PARTS)
 
-    def _write(self, partition: PartitionKey) -> None:
-        gathered = self._gathered.pop(partition)
-        self._size -= gathered.size
+    def _write_all(self, partitions: list[PartitionKey], *, keep_open: bool) -> None:
+        """Write what was gathered of some partitions, side by side: each is a file of its own."""
         schema = self._contract.current.arrow_schema()
+        self._in_parallel(lambda partition: self._write(partition, schema, keep_open), partitions)
+        self._size = sum(gathered.size for gathered in self._gathered.values())
+
+    def _in_parallel(self, function: Callable[[PartitionKey], None], partitions: list[PartitionKey]) -> None:
+        """Call `function` for each; raises the first error when all have ended, so that nothing is written later."""
+        futures = [self._pool.submit(function, partition) for partition in partitions]
+        wait(futures)
+        for future in futures:
+            future.result()
+
+    def _write(self, partition: PartitionKey, schema: pa.Schema, keep_open: bool) -> None:
+        gathered = self._gathered.pop(partition)
         table = pa.concat_tables([_conformed(table, schema) for table in gathered.tables])
-        part = self._part(partition, schema)
-        for group in _row_groups(table):
+        part = self._part(partition, schema, table)
+        for group in _row_groups(table, gathered.size):
             part.object.write(group)
         files, rows = np.unique(table.column("_file_id").to_numpy(), return_counts=True)
         part.rows_by_file.update(dict(zip(files.tolist(), rows.tolist(), strict=True)))
         part.size += gathered.size
-        if part.size >= self._options.part_bytes:
+        if not keep_open or part.size >= self._options.part_bytes:
             self._close(partition)
 
-    def _part(self, partition: PartitionKey, schema: pa.Schema) -> _OpenPart:
+    def _part(self, partition: PartitionKey, schema: pa.Schema, first: pa.Table) -> _OpenPart:
         """The open part of a partition; a new one where the contract has grown since it was opened."""
         part = self._open.get(partition)
-        if part is not None and part.object.schema is schema:
-            return part
-        if part is not None:
+        if part is not None and part.schema is not schema:
             self._close(partition)
-        if len(self._open) >= OPEN_PARTS:
-            self._close(next(iter(self._open)))
-        key = curated_key(partition, f"part-{self._batch_id}-{next(self._numbers):05d}.parquet")
-        self._open[partition] = _OpenPart(object=ParquetObject(self._store, key, schema))
-        return self._open[partition]
+            part = None
+        if part is None:
+            key = curated_key(partition, f"part-{self._batch_id}-{next(self._numbers):05d}.parquet")
+            part = _OpenPart(schema=schema, object=ParquetObject(self._store, key, first))
+            self._open[partition] = part
+        return part
 
     def _close(self, partition: PartitionKey) -> None:
-        part = self._open.pop(partition, None)
-        if part is not None:
-            self._curated.append(
-                CuratedPart(
-                    object=part.object.finish(),
-                    partition=partition,
-                    rows=part.object.rows,
-                    rows_by_file=dict(part.rows_by_file),
-                )
+        part = self._open.pop(partition)
+        self._curated.append(
+            CuratedPart(
+                object=part.object.finish(),
+                partition=partition,
+                rows=part.object.rows,
+                rows_by_file=dict(part.rows_by_file),
             )
+        )
 
     def _write_quarantine(self) -> None:
         key = quarantine_key(self._batch_id, f"records-{next(self._numbers):05d}.parquet")
-        parquet = ParquetObject(self._store, key, QUARANTINE_SCHEMA)
-        parquet.write(
-            pa.Table.from_pylist([self._quarantine_row(record) for record in self._records], QUARANTINE_SCHEMA)
-        )
+        table = pa.Table.from_pylist([self._quarantine_row(record) for record in self._records], QUARANTINE_SCHEMA)
+        parquet = ParquetObject(self._store, key, table)
+        parquet.write(table)
         self._quarantine.append(QuarantinePart(object=parquet.finish(), rows=parquet.rows))
         self._records, self._records_size = [], 0
 
@@ -247,12 +211,13 @@ def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
             columns.append(pa.nulls(table.num_rows, wanted.type))
         else:
             column = table.column(position)
-            columns.append(column if column.type == wanted.type else column.cast(wanted.type))
+            # Integers that a double can't hold are cast only in a conversion that is done again from the start.
+            columns.append(column if column.type == wanted.type else column.cast(wanted.type, safe=False))
     return pa.table(columns, schema=schema)
 
 
-def _row_groups(table: pa.Table) -> Iterator[pa.Table]:
-    """Slices of at most `ROW_GROUP_BYTES`, so that wide rows do not make huge row groups."""
-    rows = max(1, int(table.num_rows * ROW_GROUP_BYTES / max(table.nbytes, 1)))
+def _row_groups(table: pa.Table, size: int) -> Iterator[pa.Table]:
+    """Slices of about `ROW_GROUP_BYTES` of its `size`, so that wide rows do not make huge row groups."""
+    rows = max(1, int(table.num_rows * ROW_GROUP_BYTES / max(size, 1)))
     for start in range(0, table.num_rows, rows):
         yield table.slice(start, rows)

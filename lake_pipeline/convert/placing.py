@@ -1,7 +1,7 @@
 """Placing: the day and the mode of a row, from its record, else from its file's key, else the default mode.
 
 Nothing is guessed: a record with a date that can't be read, or outside the configured range, has no place and
-goes to quarantine with that reason. A day is a day in UTC.
+goes to quarantine with that reason.
 """
 
 from __future__ import annotations
@@ -9,38 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lake_pipeline.contract.rescue import Number
+from lake_pipeline.contract.rescue import is_unicode
+from lake_pipeline.convert.days import Days, NoPlace
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.model.partitions import MAX_MODE_BYTES, PartitionKey, escape_mode
 
-_ISO = re.compile(
-    r"(\d{4}-\d{2}-\d{2})"
-    r"(?:[Tt ]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d|60)(?:[.,]\d+)?)?"
-    r" ?(?:[Zz]|([+-])([01]\d|2[0-3]):?([0-5]\d)?)?)?"
-)
-_UTC_TEXT = r"^\d{4}-\d{2}-\d{2}([Tt ]([01]\d|2[0-3]):[0-5]\d(:([0-5]\d|60)([.,]\d+)?)?(Z|z|[+-]00:?00)?)?$"
-"""The spellings of which the first ten characters are the day already (RE2 and `re` agree on it)."""
-
-_EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (float("inf"), 1e9))
-"""Numbers are seconds, milliseconds, microseconds or nanoseconds since 1970, told by size (until the year 5138)."""
-
 UNPLACED = -1
 
-
-class NoPlace(ValueError):
-    """The record has no partition. `reason` is a short code, the text a sentence."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        self.reason = reason
-        super().__init__(text)
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+"""How Hive spells a partition value that is null."""
 
 
 class KeyPlacer:
@@ -80,46 +64,6 @@ class KeyPlacer:
         return PartitionKey(day, mode)
 
 
-def day_of(value: Any) -> date:
-    """The UTC day of a JSON value: ISO 8601 text, or a number since the epoch. Raises NoPlace."""
-    match value:
-        case bool():
-            pass
-        case str():
-            return _day_of_text(value)
-        case int() | float():
-            return _day_of_epoch(value)
-        case Number():
-            raise NoPlace("date_out_of_range", f"the date {value.text[:40]} is no moment in time")
-        case _:
-            pass
-    raise NoPlace("invalid_date", f"the date is a {type(value).__name__}, not a text or a number")
-
-
-def _day_of_text(text: str) -> date:
-    found = _ISO.fullmatch(text.strip())
-    if not found:
-        raise NoPlace("invalid_date", f"the date {text[:60]!r} is not in ISO 8601")
-    day, hour, minute, _, sign, offset_hours, offset_minutes = found.groups()
-    try:
-        moment = date.fromisoformat(day)
-        if not sign:
-            return moment
-        offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes or 0))
-        local = datetime(moment.year, moment.month, moment.day, int(hour), int(minute))
-        return (local - offset if sign == "+" else local + offset).date()
-    except (ValueError, OverflowError) as error:
-        raise NoPlace("invalid_date", f"the date {text[:60]!r} does not exist") from error
-
-
-def _day_of_epoch(value: float) -> date:
-    unit = next(unit for limit, unit in _EPOCH_UNITS if abs(value) < limit or limit == float("inf"))
-    try:
-        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value / unit)).date()
-    except (OverflowError, ValueError) as error:
-        raise NoPlace("date_out_of_range", f"the date {value} is no moment in time") from error
-
-
 @dataclass
 class Places:
     """Where the rows of a table go: `codes` index `partitions`, `UNPLACED` has an entry in `problems`."""
@@ -143,6 +87,7 @@ class Placer:
     def __init__(self, options: ConversionOptions) -> None:
         self._options = options
         self._keys = KeyPlacer(options.key_pattern)
+        self._days = Days(options.time_zone)
 
     def of_key(self, key: str) -> FilePlace:
         return FilePlace(self._keys.day(key), self._keys.mode(key) or self._options.default_mode)
@@ -158,7 +103,7 @@ class Placer:
 
         `file_index` (one per row) says which of `files` a row came from.
         """
-        day_codes, day_values = _coded(_day_keys(days), self._day)
+        day_codes, day_values = _coded(self._days.keys(days), self._day)
         mode_codes, mode_values = _coded(modes, self._mode)
         day_codes = _fill(day_codes, day_values, [self._key_day(file) for file in files], file_index)
         mode_codes = _fill(mode_codes, mode_values, [self._mode(file.mode) for file in files], file_index)
@@ -166,7 +111,7 @@ class Placer:
 
     def _day(self, value: Any) -> date | NoPlace:
         try:
-            return self._in_range(day_of(value))
+            return self._in_range(self._days.of(value))
         except NoPlace as problem:
             return problem
 
@@ -188,10 +133,17 @@ class Placer:
         match value:
             case bool():
                 mode = "true" if value else "false"
+            case str() if not is_unicode(value):
+                return NoPlace("invalid_mode", f"the mode {value[:40]!r} is no Unicode text")
+            case float() if value.is_integer():
+                # A column of doubles holds 7 as 7.0; the mode must not depend on what else the column has seen.
+                mode = str(int(value))
             case str() | int() | float():
                 mode = str(value)
             case _:
                 return NoPlace("invalid_mode", f"the mode is a {type(value).__name__}, not a text or a number")
+        if mode == HIVE_NULL:
+            return NoPlace("invalid_mode", f"the mode {mode} is what readers take for none")
         if len(escape_mode(mode)) > MAX_MODE_BYTES:
             return NoPlace("invalid_mode", f"the mode {mode[:40]!r}… is longer than {MAX_MODE_BYTES} bytes in a path")
         return mode
@@ -231,20 +183,6 @@ def _coded_objects(values: list[Any], meaning: Callable[[Any], Any]) -> tuple[_C
                 known[type(value), value] = code
         codes[row] = code
     return codes, meanings
-
-
-def _day_keys(days: pa.Array | Sequence[Any]) -> pa.Array | Sequence[Any]:
-    """The same days with far fewer distinct values: a UTC text as its first ten characters, an epoch as its day."""
-    if not isinstance(days, pa.Array):
-        return days
-    if pa.types.is_string(days.type):
-        return pc.if_else(pc.match_substring_regex(days, _UTC_TEXT), pc.utf8_slice_codeunits(days, 0, 10), days)
-    if pa.types.is_integer(days.type):
-        epochs = days.fill_null(0).to_numpy(zero_copy_only=False)
-        units = np.select([np.abs(epochs) < limit for limit, _ in _EPOCH_UNITS[:-1]], [1, 10**3, 10**6], 10**9)
-        seconds = epochs // (units * 86400) * 86400
-        return pa.array(seconds, mask=days.is_null().to_numpy(zero_copy_only=False))
-    return days
 
 
 def _fill(codes: _Codes, values: list[Any], by_file: list[Any], file_index: npt.NDArray[np.int32]) -> _Codes:

@@ -7,7 +7,9 @@ wrong with the file, and what is wrong with the world.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -15,6 +17,7 @@ import orjson
 from lake_pipeline.convert.decoding import Decoded
 from lake_pipeline.convert.framing import blocks, head_records
 from lake_pipeline.convert.records import Records
+from lake_pipeline.convert.request import ConversionOptions, Truncated
 from lake_pipeline.convert.tolerant import Broken, loads
 from lake_pipeline.errors import BadInput, LakeError, ObjectChanged, ObjectMissing
 from lake_pipeline.model.files import RawFile
@@ -31,9 +34,16 @@ PACK_FILES = 512
 SMALL_TEXT = 32 << 20
 """A small file that decompresses to more than this is streamed like a large one, so that memory stays bounded."""
 
+SMALL_BLOCKS = 4
+"""The same for a file of so many tiny records that they fill more blocks than this."""
+
 SAMPLE_FILES = 32
-SAMPLE_BYTES = 256 << 10
-"""The first contract is inferred from this much text of this many files, spread evenly over the batch."""
+SAMPLE_BYTES = 1 << 20
+"""The first contract is inferred from the beginnings of this many files, spread evenly over the batch, and from this
+much text of them together: a tenth of a second. What comes later only is added in flight."""
+
+SAMPLE_OF_FILE = 256 << 10
+"""The most of one file, which may be of a kind of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,47 +72,44 @@ def plan(files: Sequence[RawFile]) -> Plan:
     return Plan(packs=tuple(packs), large=tuple(file for file in files if file.size > SMALL_BYTES))
 
 
-def open_text(store: ObjectStore, file: RawFile) -> Decoded:
+def open_text(store: ObjectStore, file: RawFile, options: ConversionOptions) -> Decoded:
     """The plain text of a raw file. Raises `ObjectMissing`, `ObjectChanged`, `StorageUnavailable`, `BadInput`."""
-    return Decoded(store.open(file.key, etag=file.etag))
-
-
-def read_small(store: ObjectStore, file: RawFile) -> list[Records] | None:
-    """All records of a small file; None where its text is too large to be held. Raises what `open_text` raises."""
-    text = open_text(store, file)
+    stream = store.open(file.key, etag=file.etag)
     try:
+        return Decoded(stream, keep_truncated=options.truncated is Truncated.KEEP)
+    except BaseException:
+        stream.close()
+        raise
+
+
+def read_small(store: ObjectStore, file: RawFile, options: ConversionOptions) -> list[Records] | None:
+    """All records of a small file; None where its text is too large to be held. Raises what `open_text` raises."""
+    with closing(open_text(store, file, options)) as text:
         records: list[Records] = []
-        for block in blocks(text):
+        for block in blocks(text, max_record_bytes=options.max_record_bytes):
             records.append(block)
-            if text.position > SMALL_TEXT:
+            if text.position > SMALL_TEXT or len(records) > SMALL_BLOCKS:
                 return None
         return records
-    finally:
-        text.close()
 
 
-def read_blocks(store: ObjectStore, file: RawFile) -> Iterator[Records]:
+def read_blocks(store: ObjectStore, file: RawFile, options: ConversionOptions) -> Iterator[Records]:
     """The records of a file, block by block. Raises what `open_text` raises, also on the way."""
-    text = open_text(store, file)
-    try:
-        yield from blocks(text)
-    finally:
-        text.close()
+    with closing(open_text(store, file, options)) as text:
+        yield from blocks(text, max_record_bytes=options.max_record_bytes)
 
 
-def sample(store: ObjectStore, files: Sequence[RawFile]) -> Iterator[dict[str, Any]]:
+def sample(store: ObjectStore, files: Sequence[RawFile], options: ConversionOptions) -> Iterator[dict[str, Any]]:
     """Records from the beginnings of files spread over the batch. What can't be read is left out."""
-    step = max(1, -(-len(files) // SAMPLE_FILES))
-    for file in files[::step]:
+    chosen = files[:: max(1, -(-len(files) // SAMPLE_FILES))]
+    size = min(SAMPLE_OF_FILE, SAMPLE_BYTES // max(len(chosen), 1))
+    for file in chosen:
         try:
-            text = open_text(store, file)
-            try:
-                records = head_records(text, SAMPLE_BYTES)
-            finally:
-                text.close()
+            with closing(open_text(store, file, options)) as text:
+                found = list(head_records(text, size))
         except LakeError:
             continue  # the conversion itself will meet it again, and account for it
-        for line in records.lines.split(b"\n")[:-1]:
+        for line in chain.from_iterable(records.lines.split(b"\n") for records in found):
             record = _glance(line)
             if record is not None:
                 yield record

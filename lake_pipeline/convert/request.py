@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from typing import Protocol
 
 from lake_pipeline.contract.contract import Contract
+from lake_pipeline.contract.evidence import Evidence
+from lake_pipeline.contract.rules import Rules
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.manifest import Manifest
 
@@ -18,6 +21,13 @@ DEFAULT_KEY_PATTERN = (
 """Only labelled parts of a key count (`date=2026-02-03`, `mode=live`, Hive folders): a key is never guessed at."""
 
 
+class Truncated(StrEnum):
+    """What becomes of a compressed file that ends early."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConversionOptions:
     """How records become rows. Every field has a `LAKE_*` setting of the same name.
@@ -25,6 +35,10 @@ class ConversionOptions:
     `date_field` and `mode_field` are dotted JSON paths. Days before `first_date` or after `last_date` are
     quarantined. `max_bad_share` is the tolerated share (0 to 1) of broken records in a file. `part_bytes` is the
     size in bytes, in memory, at which a part is closed; `memory_bytes` bounds what all open parts buffer.
+    `rules` say how the contract grows; they come from the file that `LAKE_CONTRACT_FILE` names. `time_zone` is the
+    IANA name of the zone whose days are the days of the partitions. `max_record_bytes` is the longest record: one
+    passes through about eight copies of itself (text, line, values, columns, Parquet page), and a few are under way
+    at a time.
     """
 
     date_field: str = "event_time"
@@ -33,7 +47,11 @@ class ConversionOptions:
     key_pattern: str = DEFAULT_KEY_PATTERN
     first_date: date = date(2010, 1, 1)
     last_date: date = date(9999, 12, 31)
+    time_zone: str = "UTC"
+    rules: Rules = field(default_factory=Rules)
     max_bad_share: float = 0.1
+    truncated: Truncated = Truncated.REFUSE
+    max_record_bytes: int = 32 << 20
     part_bytes: int = 512 << 20
     memory_bytes: int = 256 << 20
     workers: int = 2
@@ -41,25 +59,31 @@ class ConversionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionRequest:
-    """One batch to convert. `contract` is the ledger's current one; None means that none exists yet."""
+    """One batch to convert. `contract` is the ledger's current one; None means that none exists yet.
+
+    Columns older than the contract version `widens_from` keep their type whatever comes.
+    """
 
     batch_id: str
     files: tuple[RawFile, ...]
     contract: Contract | None
     options: ConversionOptions = field(default_factory=ConversionOptions)
+    widens_from: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionReport:
     """What a conversion made: pending parts, the account of each file, and the contract they were written with.
 
-    `contract.version` is the version the conversion started from; `contract` may have more columns than that.
+    `contract.version` is the version the conversion started from; `contract` may have more and wider columns than
+    that. `evidence` is what the published rows held.
     """
 
     manifest: Manifest
     contract: Contract
     bytes_read: int
     seconds: float
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 Progress = Callable[[int, int], None]

@@ -1,8 +1,9 @@
-"""Scanning: find whole documents in bytes by their brackets, without parsing them.
+"""Scanning: find whole documents in a stream of bytes by their brackets, without parsing them.
 
 The scan is vectorised: quotes that are not escaped split the text into inside and outside of strings, and the
 running sum of the brackets outside is the depth. The idea is that of the first stage of simdjson (Langdale and
-Lemire, "Parsing Gigabytes of JSON per Second", 2019), in numpy.
+Lemire, "Parsing Gigabytes of JSON per Second", 2019), in numpy. Each byte is looked at once, however long a
+document is, and memory does not grow with its depth.
 """
 
 from __future__ import annotations
@@ -10,76 +11,86 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lake_pipeline.convert.records import Spans
+Spans = npt.NDArray[np.int64]
+"""Shape (documents, 2): start and end of each, in bytes."""
 
-_QUOTE, _BACKSLASH = ord('"'), ord("\\")
-_BRACKET = np.zeros(256, dtype=np.int8)
-_BRACKET[list(b"{[")] = 1
-_BRACKET[list(b"}]")] = -1
-_BETWEEN = b" \t\r\n,"
+_Positions = npt.NDArray[np.int64]
+_QUOTE, _BACKSLASH, _LIST = ord('"'), ord("\\"), ord("[")
+_OPEN, _CLOSE = ord("{"), ord("}")
+_LOWER = 0x20
+"""With this bit set, `[` is `{` and `]` is `}`."""
 
-Positions = npt.NDArray[np.int64]
+STEP_BYTES = 256 << 10
+"""Bytes looked at in one go: they stay in the cache, and a text of nothing but brackets takes 20 MB at most."""
+
+_NONE = np.empty((0, 2), dtype=np.int64)
 
 
-def scan_documents(text: bytes, *, in_array: bool, final: bool) -> tuple[Spans, int]:
-    """The spans of the records in `text` in order, and how many bytes are done.
+class Scanner:
+    """Finds documents in a text that comes piece by piece.
 
-    `text` starts between two documents; with `in_array`, behind the opening bracket. What stands between
-    documents and is no separator is a record too (a broken one), so that nothing goes unseen. What follows the
-    last whole document is left for the next call, unless `final`: then it is a broken record, and an array that
-    was never closed ends in an empty one.
+    A document is what an outermost bracket encloses; where that bracket is an array's, each object or list in it
+    is one instead. `start` is where the document that is still open begins, `in_array` whether the outermost
+    bracket that is open is an array's.
     """
-    spans: list[tuple[int, int]] = []
-    done = 0
-    for start, end in _whole_documents(text).tolist():
-        spans += _gap(text, done, start, in_array)
-        spans.append((start, end))
-        done = end
-    if final:
-        spans += _gap(text, done, len(text), in_array)
-        if in_array and not text[done:].rstrip().endswith(b"]"):
-            spans.append((len(text), len(text)))
-        done = len(text)
-    return np.array(spans, dtype=np.int64).reshape(-1, 2), done
 
+    def __init__(self) -> None:
+        self.start: int | None = None
+        self._array = False
+        self._depth = 0
+        self._in_string = 0
+        self._escaped = False
+        self._position = 0
 
-def _whole_documents(text: bytes) -> Positions:
-    """Shape (documents, 2): where the outermost brackets open, and the byte behind where they close."""
-    data = np.frombuffer(text, dtype=np.uint8)
-    steps = _BRACKET[data]
-    at = np.flatnonzero(steps)
-    at = at[np.searchsorted(_quotes(text, data), at) % 2 == 0]
-    step = steps[at]
-    depth = np.cumsum(step, dtype=np.int64)
-    # A closing bracket too many is a new minimum; measured from the minimum so far, the depth stays at zero.
-    depth -= np.minimum.accumulate(np.minimum(depth, 0)) if len(depth) else 0
-    before = np.concatenate((np.zeros(1, dtype=np.int64), depth[:-1]))
-    starts = at[(step == 1) & (depth == 1)]
-    ends = at[(step == -1) & (depth == 0) & (before == 1)] + 1
-    return np.stack((starts[: len(ends)], ends), axis=1)
+    @property
+    def in_array(self) -> bool:
+        return self._array and self._depth > 0
 
+    def feed(self, text: bytes) -> Spans:
+        """The documents that end in `text`, counted from the first byte that was ever fed."""
+        found = [self._step(text[at : at + STEP_BYTES]) for at in range(0, len(text), STEP_BYTES)]
+        return found[0] if len(found) == 1 else np.concatenate(found or [_NONE])
 
-def _quotes(text: bytes, data: npt.NDArray[np.uint8]) -> Positions:
-    """Where strings begin and end: the quotes that no backslash escapes."""
-    quotes = np.flatnonzero(data == _QUOTE)
-    if b"\\" not in text:
-        return quotes
-    slashes = np.flatnonzero(data == _BACKSLASH)
-    index = np.arange(len(slashes))
-    opens_run = np.concatenate(([True], np.diff(slashes) != 1))
-    in_run = index - np.maximum.accumulate(np.where(opens_run, index, 0))
-    escaped = np.zeros(len(data) + 1, dtype=bool)
-    escaped[slashes[in_run % 2 == 0] + 1] = True
-    return quotes[~escaped[quotes]]
+    def _step(self, text: bytes) -> Spans:
+        data = np.frombuffer(text, dtype=np.uint8)
+        position, self._position = self._position, self._position + len(text)
+        folded = data | _LOWER
+        at = np.flatnonzero((folded == _OPEN) | (folded == _CLOSE))
+        quotes = self._quotes(text, data)
+        at = at[(np.searchsorted(quotes, at) + self._in_string) % 2 == 0]
+        self._in_string = (self._in_string + len(quotes)) % 2
+        return self._documents(data[at], at + position) if len(at) else _NONE
 
+    def _documents(self, brackets: npt.NDArray[np.uint8], at: _Positions) -> Spans:
+        """The documents that end at one of `brackets` (all of a step that are outside of strings)."""
+        opens = (brackets | _LOWER) == _OPEN
+        depth = self._depth + np.cumsum(np.where(opens, 1, -1))
+        # A closing bracket too many is a new minimum; measured from the minimum so far, the depth stays at zero.
+        depth -= np.minimum(np.minimum.accumulate(depth), 0)
+        before = np.concatenate((np.array([self._depth]), depth[:-1]))
+        outermost = np.maximum.accumulate(np.where(opens & (depth == 1), np.arange(len(at)), -1))
+        between = np.where(outermost < 0, self._array, brackets[outermost] == _LIST).astype(np.int64)
+        starts = at[opens & (depth == between + 1)]
+        ends = at[~opens & (depth == between) & (before == between + 1)] + 1
+        if self.start is not None:
+            starts = np.concatenate((np.array([self.start]), starts))
+        self._depth, self._array = int(depth[-1]), bool(between[-1])
+        self.start = int(starts[-1]) if len(starts) > len(ends) else None
+        return np.stack((starts[: len(ends)], ends), axis=1)
 
-def _gap(text: bytes, start: int, end: int, in_array: bool) -> list[tuple[int, int]]:
-    """Broken records between two documents; in an array, one for each element that is no object or list."""
-    found = []
-    for piece in text[start:end].split(b",") if in_array else [text[start:end]]:
-        kept = piece.strip(_BETWEEN + b"]") if in_array else piece.strip(_BETWEEN)
-        if kept:
-            begin = start + piece.index(kept)
-            found.append((begin, begin + len(kept)))
-        start += len(piece) + 1
-    return found
+    def _quotes(self, text: bytes, data: npt.NDArray[np.uint8]) -> _Positions:
+        """Where strings begin and end: the quotes that no backslash escapes."""
+        quotes = np.flatnonzero(data == _QUOTE)
+        if not self._escaped and b"\\" not in text:
+            return quotes
+        slashes = np.flatnonzero(data == _BACKSLASH)
+        if self._escaped:
+            slashes = np.concatenate((np.array([-1]), slashes))
+        index = np.arange(len(slashes))
+        opens_run = np.concatenate((np.array([True]), np.diff(slashes) != 1))
+        in_run = index - np.maximum.accumulate(np.where(opens_run, index, 0))
+        escaping = slashes[in_run % 2 == 0]
+        self._escaped = bool(len(escaping)) and int(escaping[-1]) == len(data) - 1
+        escaped = np.zeros(len(data) + 1, dtype=bool)
+        escaped[escaping + 1] = True
+        return quotes[~escaped[quotes]]

@@ -7,7 +7,7 @@ roll the batch forward without its worker. It travels as JSON (ledger column, co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -46,6 +46,20 @@ class QuarantinePart:
     rows: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class RewrittenPart:
+    """A published Parquet file written again under its own key, with the same rows and a wider type of a column.
+
+    `replaces` is the ETag of the object it takes the place of. `rescued_by_file` maps file_id to the rows that have
+    a value in `_rescued` only since then, because it does not fit the wider type.
+    """
+
+    object: PendingObject
+    replaces: str
+    rows: int
+    rescued_by_file: Mapping[int, int] = field(default_factory=dict)
+
+
 class Outcome(StrEnum):
     """What became of a file in a batch."""
 
@@ -82,16 +96,26 @@ class FileOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything a batch publishes, and the account of each of its files."""
+    """Everything a batch publishes, and the account of each of its files.
+
+    Where its contract makes a column wider, `rewritten` are the published files that had the narrower type as of
+    the lake commit `as_of`; None where no type changes.
+    """
 
     curated: tuple[CuratedPart, ...]
     quarantine: tuple[QuarantinePart, ...]
     files: tuple[FileOutcome, ...]
+    rewritten: tuple[RewrittenPart, ...] = ()
+    as_of: int | None = None
 
     @property
     def objects(self) -> tuple[PendingObject, ...]:
         """All pending objects, in the order they are made visible: quarantine first, so nothing is unaccounted."""
-        return (*(part.object for part in self.quarantine), *(part.object for part in self.curated))
+        return (
+            *(part.object for part in self.quarantine),
+            *(part.object for part in self.rewritten),
+            *(part.object for part in self.curated),
+        )
 
     @property
     def partitions(self) -> tuple[PartitionKey, ...]:
@@ -112,6 +136,16 @@ class Manifest:
             ],
             "quarantine": [{"object": asdict(part.object), "rows": part.rows} for part in self.quarantine],
             "files": [{**asdict(file), "outcome": file.outcome.value} for file in self.files],
+            "rewritten": [
+                {
+                    "object": asdict(part.object),
+                    "replaces": part.replaces,
+                    "rows": part.rows,
+                    "rescued_by_file": {str(file): rows for file, rows in part.rescued_by_file.items()},
+                }
+                for part in self.rewritten
+            ],
+            "as_of": self.as_of,
         }
 
     @classmethod
@@ -131,4 +165,15 @@ class Manifest:
                 QuarantinePart(object=PendingObject(**part["object"]), rows=part["rows"]) for part in data["quarantine"]
             ),
             files=tuple(FileOutcome(**{**file, "outcome": Outcome(file["outcome"])}) for file in data["files"]),
+            # Manifests of batches that were recorded before there were widenings have neither.
+            rewritten=tuple(
+                RewrittenPart(
+                    object=PendingObject(**part["object"]),
+                    replaces=part["replaces"],
+                    rows=part["rows"],
+                    rescued_by_file={int(file): rows for file, rows in part["rescued_by_file"].items()},
+                )
+                for part in data.get("rewritten", ())
+            ),
+            as_of=data.get("as_of"),
         )

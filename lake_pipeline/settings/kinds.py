@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, TypeAdapter, ValidationError
 
@@ -54,6 +55,14 @@ def _key_pattern(text: str) -> str:
 def _mode(text: str) -> str:
     if not text.strip() or len(escape_mode(text)) > MAX_MODE_BYTES:
         raise ValueError(f"{text!r} is no mode; write 1 to {MAX_MODE_BYTES} characters, not only spaces")
+    return text
+
+
+def _time_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # an OSError is a folder of zones, like Europe
+        raise ValueError(f"{text!r} is no time zone; write an IANA name like UTC or Europe/Berlin") from None
     return text
 
 
@@ -130,9 +139,11 @@ def _engine(text: str) -> str:
 FieldPath = Annotated[str, AfterValidator(_field_path)]
 KeyPattern = Annotated[str, AfterValidator(_key_pattern)]
 Mode = Annotated[str, AfterValidator(_mode)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Size = Annotated[int, BeforeValidator(_size)]
 PostgresUrl = Annotated[str, AfterValidator(_postgresql_url)]
 Cron = Annotated[str, AfterValidator(_cron)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
+File = Annotated[Path, BeforeValidator(_folder)]
 Root = Annotated[Path, BeforeValidator(_root)]
 EngineName = Annotated[str, AfterValidator(_engine)]

@@ -22,9 +22,11 @@ This page is made from `lake_pipeline/settings/settings.py` by `make docs`.
 DEFAULTS_IN_WORDS = {
     "ledger_url": "an embedded PostgreSQL under `LAKE_HOME`",
     "dagster_url": "an embedded PostgreSQL under `LAKE_HOME`",
+    "contract_file": "no rules",
     "last_date": "tomorrow (UTC)",
     "workers": "all cores",
     "batch_bytes": "`2GB`",
+    "max_record_bytes": "`32MiB`",
     "part_bytes": "`512MiB`",
     "memory_bytes": "`256MiB`",
 }

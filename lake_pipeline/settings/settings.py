@@ -15,9 +15,21 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lake_pipeline.convert.request import ConversionOptions
+from lake_pipeline.convert.request import ConversionOptions, Truncated
 from lake_pipeline.errors import SettingsError
-from lake_pipeline.settings.kinds import Cron, EngineName, FieldPath, Folder, KeyPattern, Mode, PostgresUrl, Root, Size
+from lake_pipeline.settings.kinds import (
+    Cron,
+    EngineName,
+    FieldPath,
+    File,
+    Folder,
+    KeyPattern,
+    Mode,
+    PostgresUrl,
+    Root,
+    Size,
+    TimeZone,
+)
 
 PREFIX = "LAKE_"
 _OPTIONS = ConversionOptions()
@@ -69,6 +81,9 @@ class Settings(BaseSettings):
     """A regular expression that finds date and mode in a key, by the named groups `date`, `mode`, `year`,
     `month`, `day`. It is searched repeatedly, so alternatives add up. What the record says goes first."""
 
+    contract_file: File | None = None
+    """A TOML file with rules for the contract: policies, types, names, what to leave out. See docs/contract.md."""
+
     first_date: date = _OPTIONS.first_date
     """Records of an earlier day are quarantined."""
 
@@ -77,6 +92,16 @@ class Settings(BaseSettings):
 
     max_bad_share: float = Field(default=_OPTIONS.max_bad_share, ge=0, le=1, allow_inf_nan=False)
     """The tolerated share of broken records in a file, 0 to 1. A file above it is not published at all."""
+
+    time_zone: TimeZone = _OPTIONS.time_zone
+    """The zone in which a day is a day, by its IANA name (`Europe/Berlin`). A date without an offset is in it."""
+
+    truncated: Truncated = _OPTIONS.truncated
+    """What becomes of a compressed file that ends early: `refuse` it, or `keep` the records before the cut."""
+
+    max_record_bytes: Size = Field(default=_OPTIONS.max_record_bytes, ge=1 << 10, le=1 << 30)
+    """The longest record. A file with a longer one is not published. Memory grows with this: by ten times for most
+    records, by sixty times for one that is a list of tiny objects."""
 
     batch_files: int = Field(default=1000, ge=1, le=100_000)
     """The most files one batch takes."""
@@ -92,6 +117,10 @@ class Settings(BaseSettings):
 
     workers: int = Field(default_factory=available_cores, ge=1, le=1024)
     """Threads that convert."""
+
+    rewrite_bytes: Size = Field(default=1 << 30, ge=0)
+    """The most published bytes that a batch rewrites because fractions came to a column of integers. Above it the
+    fractions are kept in `_rescued`, and `lake status` asks for `lake contract widen`."""
 
     lease_seconds: int = Field(default=600, ge=1, le=86_400)
     """How long a claim holds without being renewed. A live worker renews it three times in that time."""

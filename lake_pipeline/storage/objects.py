@@ -56,8 +56,8 @@ class ObjectStore(Protocol):
         """The object at `key`, or None."""
         ...
 
-    def open(self, key: str, *, etag: str | None = None) -> BinaryIO:
-        """A stream over the bytes at `key`.
+    def open(self, key: str, *, etag: str | None = None, start: int = 0) -> BinaryIO:
+        """A stream over the bytes at `key` from byte `start` on; none where that is the end or behind it.
 
         Raises `ObjectMissing`, and `ObjectChanged` when `etag` is given and another version stands there.
         """

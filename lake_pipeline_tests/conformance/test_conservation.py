@@ -10,8 +10,8 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from lake_pipeline.contract.paths import parse_path
-from lake_pipeline_tests.factories import Converted, LakeOnDisk
+from lake_pipeline_tests.factories import LakeOnDisk
+from lake_pipeline_tests.reference import alike, rebuilt, reference
 
 KEY = "2026/week06/a.json"
 
@@ -27,53 +27,6 @@ dates = st.sampled_from(["2026-02-03", "2026-02-03T23:30:00-02:00", "yesterday",
 records = st.fixed_dictionaries({"event_time": dates, "v": json_values}, optional={"w": json_values, "mode": texts})
 broken = st.sampled_from([b"{", b"null", b"[1]", b'{"a":1', b'{"a":tru}', b'"text"', b'{"a":"\xff"}', b"\x00"])
 lines = st.lists(records.map(lambda record: json.dumps(record).encode()) | broken, max_size=30)
-
-
-def reference(line: bytes) -> dict[str, Any] | None:
-    """The record by the plainest means there are; None where it is broken."""
-    try:
-        record = json.loads(line.decode())
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def rebuilt(row: dict[str, Any], converted: Converted) -> dict[str, Any]:
-    """The record that a published row tells of: its columns at their paths, and what was rescued at its path."""
-    record: dict[str, Any] = {}
-    found = {column.path: row[column.name] for column in converted.contract.columns}
-    found |= {parse_path(path): value for path, value in json.loads(row["_rescued"] or "{}").items()}
-    for path, value in found.items():
-        if value is not None:
-            inside = record
-            for key in path[:-1]:
-                inside = inside.setdefault(key, {})
-            inside[path[-1]] = value
-    return record
-
-
-def alike(left: Any, right: Any) -> bool:
-    """Equal as JSON, where a null is a missing key, and the keys inside lists may have become safe names."""
-    if isinstance(left, dict) and isinstance(right, dict):
-        mine, theirs = solid(left), solid(right)
-        if mine.keys() == theirs.keys():
-            return all(alike(mine[key], theirs[key]) for key in mine)
-        pairs = zip(sorted(mine.values(), key=repr), sorted(theirs.values(), key=repr), strict=False)
-        return len(mine) == len(theirs) and all(alike(one, other) for one, other in pairs)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(alike, left, right))
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    return bool(left == right) or (hollow(left) and hollow(right))
-
-
-def solid(found: dict[str, Any]) -> dict[str, Any]:
-    """Without keys that hold no value."""
-    return {key: value for key, value in found.items() if not hollow(value)}
-
-
-def hollow(value: Any) -> bool:
-    return value is None or (isinstance(value, dict) and all(hollow(child) for child in value.values()))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

@@ -266,16 +266,17 @@ def test_integers_and_fractions_seen_together_are_doubles(lake: LakeOnDisk) -> N
     assert values(converted.rows(), "n", "_rescued") == [(1.0, None), (1.5, None)]
 
 
-def test_a_fraction_in_a_column_of_integers_that_is_published_is_rescued(lake: LakeOnDisk) -> None:
+def test_a_fraction_in_a_column_that_must_keep_its_integers_is_rescued(lake: LakeOnDisk) -> None:
     contract = lake.convert({KEY: ndjson(record(n=1))}).contract.with_version(1)
-    converted = lake.convert({KEY: ndjson(record(n=1.5))}, contract=contract)
+    converted = lake.convert({KEY: ndjson(record(n=1.5))}, contract=contract, widens_from=2)
     assert values(converted.rows(), "n", "_rescued") == [(None, '{"n":1.5}')]
+    assert {path: shape.kind for path, shape in converted.report.evidence.wishes.items()} == {"n": "double"}
 
 
 def test_what_a_number_was_written_as_is_rescued_to_the_digit(lake: LakeOnDisk) -> None:
     line = b'{"event_time":"2026-02-03","mode":"live","n":1e400,"m":' + b"1" * 5000 + b"}\n"
     row = lake.convert({KEY: line}).rows()[0]
-    assert row["_rescued"] == '{"n":1e400,"m":' + "1" * 5000 + "}"
+    assert row["_rescued"] == '{"m":' + "1" * 5000 + ',"n":1e400}'
 
 
 def test_the_last_of_repeated_keys_counts_and_the_earlier_are_rescued(lake: LakeOnDisk) -> None:

@@ -51,6 +51,13 @@ def test_a_pending_object_is_invisible_until_it_is_published(store: ObjectStore)
     assert (info.key, info.size, info.etag) == (KEY, 7, made.etag)
 
 
+@pytest.mark.parametrize(("start", "rest"), [(0, b"content"), (3, b"tent"), (7, b""), (99, b"")])
+def test_an_object_is_read_from_where_it_is_asked_for(store: ObjectStore, start: int, rest: bytes) -> None:
+    etag = put(store)
+    with store.open(KEY, etag=etag, start=start) as stream:
+        assert stream.read() == rest
+
+
 def test_publishing_twice_is_harmless(store: ObjectStore) -> None:
     made = pending(store)
     store.publish(made)

@@ -9,7 +9,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from lake_pipeline.model.manifest import CuratedPart, FileOutcome, Manifest, Outcome, PendingObject, QuarantinePart
+from lake_pipeline.model.manifest import (
+    CuratedPart,
+    FileOutcome,
+    Manifest,
+    Outcome,
+    PendingObject,
+    QuarantinePart,
+    RewrittenPart,
+)
 from lake_pipeline.model.partitions import PartitionKey, escape_mode
 
 modes = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -53,5 +61,7 @@ def test_a_manifest_survives_json() -> None:
         ),
         quarantine=(QuarantinePart(object=pending, rows=1),),
         files=(FileOutcome(file_id=7, outcome=Outcome.CONVERTED, read=4, published=3, quarantined=1),),
+        rewritten=(RewrittenPart(object=pending, replaces="old", rows=2, rescued_by_file={6: 1}),),
+        as_of=5,
     )
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest

@@ -1,0 +1,155 @@
+"""Rules as people write them: one TOML file, explained in docs/contract.md, and the same as JSON to travel with.
+
+Everything wrong is found here, before any data is looked at, and told in one line that names the key.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from lake_pipeline.contract.naming import name_problem
+from lake_pipeline.contract.paths import Path, parse_path, show_path
+from lake_pipeline.contract.rules import PathRule, Policy, Rules
+from lake_pipeline.contract.shapes import Kind, Shape
+
+_TYPES = {
+    "bool": Kind.BOOL,
+    "int": Kind.INT,
+    "double": Kind.DOUBLE,
+    "string": Kind.TEXT,
+    "timestamp": Kind.TIMESTAMP,
+    "date": Kind.DATE,
+    "json": Kind.JSON,
+}
+_DECIMAL = re.compile(r"decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)")
+_LIMITS = {"max_depth": (1, 64), "max_columns": (1, 10_000), "max_fields": (1, 10_000)}
+"""What each limit may be. Deeper shapes than 64 are beyond what readers of Parquet are tested with."""
+
+
+def rules_from_toml(text: str) -> Rules:
+    """The rules in a file. Raises ValueError that says what is wrong, in one line."""
+    try:
+        return rules_from_json(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"it is no TOML: {error}") from error
+
+
+def rules_from_json(data: Mapping[str, Any]) -> Rules:
+    """The inverse of `rules_to_json`. Raises ValueError that says which key is wrong and why."""
+    _refuse_unknown(data, {"policy", "paths", *_LIMITS}, "")
+    listed = data.get("paths", {})
+    if not isinstance(listed, dict) or not all(isinstance(rule, dict) for rule in listed.values()):
+        raise ValueError('paths: write a table for each path, like [paths."user.name"]')
+    rules = Rules(
+        policy=_policy(data.get("policy", Policy.EVOLVE), "policy"),
+        **{limit: _limit(data[limit], limit) for limit in _LIMITS if limit in data},
+        paths={_path(text): _rule(rule, text) for text, rule in listed.items()},
+    )
+    _refuse_contradictions(rules)
+    return rules
+
+
+def rules_to_json(rules: Rules) -> dict[str, Any]:
+    """A JSON object laid out like the file."""
+    return {
+        "policy": rules.policy.value,
+        **{limit: getattr(rules, limit) for limit in _LIMITS},
+        "paths": {show_path(path): _rule_to_json(rule) for path, rule in rules.paths.items()},
+    }
+
+
+def _refuse_contradictions(rules: Rules) -> None:
+    for path in rules.paths:
+        for size in range(1, len(path)):
+            outer = rules.paths.get(path[:size])
+            if outer is not None and outer.is_whole:
+                raise ValueError(f"{_shown(path)} lies inside {_shown(path[:size])}, which is taken as one value")
+    named: dict[str, Path] = {}
+    for path, name in rules.renamed.items():
+        if name in named:
+            raise ValueError(f"{_shown(path)}: {_shown(named[name])} is renamed to {name!r} too")
+        named[name] = path
+
+
+def _path(text: str) -> Path:
+    try:
+        return parse_path(text)
+    except ValueError as error:
+        raise ValueError(f"paths: {error}") from error
+
+
+def _rule(data: Mapping[str, Any], text: str) -> PathRule:
+    place = f"paths.{text!r}"
+    _refuse_unknown(data, {"policy", "type", "rename", "exclude", "keep"}, place)
+    if not data:
+        raise ValueError(f"{place} says nothing")
+    for key in ("exclude", "keep", "rename", "type"):
+        if not isinstance(data.get(key, ""), bool if key == "exclude" and key in data else str):
+            raise ValueError(f"{place}.{key}: {data[key]!r} is no {'true or false' if key == 'exclude' else 'text'}")
+    if data.get("exclude") and len(data) > 1:
+        raise ValueError(f"{place} is excluded, so no other rule means anything there")
+    if "keep" in data and ("type" in data or data["keep"] != "json"):
+        raise ValueError(f'{place}.keep: the only way to keep a value is "json", without a type beside it')
+    if "rename" in data and (problem := name_problem(data["rename"])):
+        raise ValueError(f"{place}.rename: {problem}")
+    pinned = data.get("type", data.get("keep"))
+    return PathRule(
+        policy=_policy(data["policy"], f"{place}.policy") if "policy" in data else None,
+        pin=_pin(pinned, f"{place}.type") if pinned is not None else None,
+        rename=data.get("rename"),
+        exclude=data.get("exclude", False),
+    )
+
+
+def _rule_to_json(rule: PathRule) -> dict[str, Any]:
+    written = {
+        "policy": rule.policy.value if rule.policy is not None else None,
+        "type": _type_name(rule.pin) if rule.pin is not None else None,
+        "rename": rule.rename,
+        "exclude": rule.exclude or None,
+    }
+    return {key: value for key, value in written.items() if value is not None}
+
+
+def _type_name(pin: Shape) -> str:
+    names = {kind: name for name, kind in _TYPES.items()}
+    return str(names.get(pin.kind, pin.to_json()))
+
+
+def _pin(text: str, place: str) -> Shape:
+    if decimal := _DECIMAL.fullmatch(text):
+        precision, scale = int(decimal[1]), int(decimal[2])
+        if not 1 <= precision <= 38 or scale > precision:
+            raise ValueError(f"{place}: a decimal has 1 to 38 digits, and no more than that behind the point")
+        return Shape(Kind.DECIMAL, digits=(precision, scale))
+    if text not in _TYPES:
+        raise ValueError(f"{place}: {text!r} is no type; write one of {', '.join(_TYPES)}, decimal(18,2)")
+    return Shape(_TYPES[text])
+
+
+def _policy(value: object, place: str) -> Policy:
+    if not isinstance(value, str) or value not in tuple(Policy):
+        raise ValueError(f"{place}: {value!r} is no policy; write one of {', '.join(Policy)}")
+    return Policy(value)
+
+
+def _limit(value: object, name: str) -> int:
+    low, high = _LIMITS[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{name}: {value!r} is not a whole number from {low} to {high}")
+    return value
+
+
+def _refuse_unknown(data: Mapping[str, Any], known: set[str], place: str) -> None:
+    for key, value in data.items():
+        if key not in known:
+            where = f"{place}.{key}" if place else key
+            hint = "; for a nested field put quotes around the whole path" if place and isinstance(value, dict) else ""
+            raise ValueError(f"{where} means nothing; known are {', '.join(sorted(known))}{hint}")
+
+
+def _shown(path: Path) -> str:
+    return f"paths.{show_path(path)!r}"

@@ -1,0 +1,77 @@
+"""Widening: a column of integers becomes one of doubles when fractions come. No other type ever changes.
+
+Here are the rules, for shapes and for Arrow types. When it may be done, and what becomes of the files that are
+published already, is for the use case `ingest.widening` to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+
+from lake_pipeline.contract.paths import Path
+from lake_pipeline.contract.shapes import Kind, Shape
+
+
+def wider(shape: Shape, seen: Shape) -> Shape:
+    """`shape` with doubles where it has integers and `seen` has doubles; itself where that is nowhere."""
+    if shape.kind is Kind.INT and seen.kind is Kind.DOUBLE:
+        return seen
+    if shape.kind is not seen.kind:
+        return shape
+    if shape.item is not None and seen.item is not None:
+        item = wider(shape.item, seen.item)
+        return shape if item is shape.item else replace(shape, item=item)
+    fields = {key: wider(child, seen.fields[key]) for key, child in shape.fields.items() if key in seen.fields}
+    if all(child is shape.fields[key] for key, child in fields.items()):
+        return shape
+    return replace(shape, fields={**shape.fields, **fields})
+
+
+def wider_at(shape: Shape, path: Path, seen: Shape) -> Shape:
+    """`shape` with what stands at `path` in it made wider by what stands there in `seen`."""
+    if not path:
+        return wider(shape, seen)
+    key, rest = path[0], path[1:]
+    if key not in shape.fields or key not in seen.fields:
+        return shape
+    child = wider_at(shape.fields[key], rest, seen.fields[key])
+    return shape if child is shape.fields[key] else replace(shape, fields={**shape.fields, key: child})
+
+
+def all_doubles(shape: Shape) -> Shape:
+    """`shape` with a double for each of its integers."""
+    if shape.kind is Kind.INT:
+        return Shape(Kind.DOUBLE)
+    item = all_doubles(shape.item) if shape.item is not None else None
+    return replace(shape, item=item, fields={key: all_doubles(child) for key, child in shape.fields.items()})
+
+
+def integers(shape: Shape) -> Iterator[Shape]:
+    """Every integer in it."""
+    if shape.kind is Kind.INT:
+        yield shape
+    for child in (*shape.fields.values(), *((shape.item,) if shape.item is not None else ())):
+        yield from integers(child)
+
+
+def wider_type(found: pa.DataType, expected: pa.DataType) -> pa.DataType:
+    """`found` with doubles where it has integers and `expected` has doubles; equal to `found` where nowhere.
+
+    Struct fields that `found` lacks stay away: they came later, and a reader fills them in.
+    """
+    if pa.types.is_int64(found) and pa.types.is_float64(expected):
+        return expected
+    if pa.types.is_struct(found) and pa.types.is_struct(expected):
+        wanted = {field.name: field.type for field in expected}
+        return pa.struct(
+            [field.with_type(wider_type(field.type, wanted.get(field.name, field.type))) for field in found]
+        )
+    if pa.types.is_list(found) and pa.types.is_list(expected):
+        item = found.value_field
+        return pa.list_(item.with_type(wider_type(item.type, expected.value_type)))
+    if pa.types.is_map(found) and pa.types.is_map(expected):
+        return pa.map_(found.key_field, found.item_field.with_type(wider_type(found.item_type, expected.item_type)))
+    return found

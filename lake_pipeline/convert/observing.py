@@ -1,0 +1,85 @@
+"""Observing: the evidence that placed rows give, from the null counts of their columns.
+
+What fits its column costs two looks at a bitmap; only values that fit no column are looked at one by one, and
+those were parsed one by one anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lake_pipeline.contract.contract import Contract
+from lake_pipeline.contract.evidence import ALL, Evidence, Seen
+from lake_pipeline.contract.rescue import Number
+from lake_pipeline.contract.shapes import Kind
+
+Misfits = Mapping[int, Mapping[str, str]]
+"""Row → shown path → kind of the value that was rescued there."""
+
+
+def observe(table: pa.Table, placed: npt.NDArray[np.bool_], contract: Contract, misfits: Misfits) -> Evidence:
+    """What the placed rows of a flat `table` hold, which begins with the columns of `contract` in their order.
+
+    Columns are arrays in one piece; files stand in order.
+    """
+    evidence = Evidence()
+    file_ids = table.column("_file_id").to_numpy()
+    if not placed.all():
+        misfits = {int(at): misfits[row] for at, row in enumerate(np.flatnonzero(placed).tolist()) if row in misfits}
+        table, file_ids = table.filter(pa.array(placed)).combine_chunks(), file_ids[placed]
+    if not table.num_rows:
+        return evidence
+    rows, first, last = table.num_rows, int(file_ids[0]), int(file_ids[-1])
+    evidence.seen[ALL, Kind.STRUCT.value] = Seen(rows, first, last)
+    for (path, kind), column in zip(contract.shown, table.columns, strict=False):
+        count = rows - column.null_count
+        if count == rows or (count and first == last):
+            evidence.note(path, kind, Seen(count, first, last))
+        elif count:
+            start, stop = _edges(column.chunk(0))
+            evidence.note(path, kind, Seen(count, int(file_ids[start]), int(file_ids[stop])))
+    _note_misfits(evidence, table, contract, file_ids, misfits)
+    return evidence
+
+
+def kind_of(value: Any) -> str:
+    """The kind of a rescued value, by its JSON type; `number` is one that no column holds exactly."""
+    match value:
+        case Number():
+            return "number"
+        case bool():
+            return Kind.BOOL.value
+        case int():
+            return Kind.INT.value
+        case float():
+            return Kind.DOUBLE.value
+        case str():
+            return Kind.STRING.value
+        case list():
+            return Kind.LIST.value
+        case _:
+            return Kind.STRUCT.value
+
+
+def _edges(values: pa.Array) -> tuple[int, int]:
+    """The first and the last row with a value; there is one."""
+    valid = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+    return int(valid[0]), int(valid[-1])
+
+
+def _note_misfits(
+    evidence: Evidence, table: pa.Table, contract: Contract, file_ids: npt.NDArray[np.int64], misfits: Misfits
+) -> None:
+    columns = {path: position for position, (path, _) in enumerate(contract.shown)} if misfits else {}
+    for row, kinds in misfits.items():
+        for path, kind in kinds.items():
+            # A list that fits but for its untyped parts is in its column and in `_rescued`: it counts once.
+            if path in columns and table.column(columns[path])[row].is_valid:
+                continue
+            file_id = int(file_ids[row])
+            evidence.note_rescued(path, kind, Seen(1, file_id, file_id))

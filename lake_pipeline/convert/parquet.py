@@ -1,0 +1,99 @@
+"""Parquet files as pending objects: how they are encoded, and how pyarrow writes into a store.
+
+Zstandard at its lowest level: higher ones were 20 % slower and saved nothing on event data (17.4 MB against 17.6 MB of
+128 MB JSON). A column gets a dictionary only where values repeat: on columns of unique values the dictionary is built,
+written and then given up, which cost a tenth of the time and an eighth of the size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lake_pipeline.model.manifest import PendingObject
+from lake_pipeline.storage.objects import ObjectStore, PendingWriter
+
+ROW_GROUP_ROWS = 128 * 1024
+"""Rows of a row group: readers that shuffle or prune work at this grain."""
+
+SAMPLE = 4096
+"""Values of a column looked at to decide about its dictionary."""
+
+REPEATING = 0.5
+"""A column whose sampled values are distinct to less than this share is written with a dictionary."""
+
+
+class ParquetObject:
+    """A Parquet file being written to a pending object, row group by row group.
+
+    `first` is the first table that will be written: it has the schema, and it shows which columns repeat.
+    """
+
+    def __init__(self, store: ObjectStore, key: str, first: pa.Table) -> None:
+        self.rows = 0
+        self._pending: PendingWriter = store.put_pending(key)
+        self._sink = _Sink(self._pending)
+        self._writer = pq.ParquetWriter(
+            pa.PythonFile(self._sink, mode="w"),
+            first.schema,
+            compression="zstd",
+            use_dictionary=list(_repeating(first)),
+            write_page_index=True,
+        )
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows as one or more row groups. Raises `StorageUnavailable`."""
+        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        self.rows += table.num_rows
+
+    def finish(self) -> PendingObject:
+        """Complete the file. Raises `StorageUnavailable`."""
+        self._writer.close()
+        return self._pending.finish()
+
+    def discard(self) -> None:
+        """Forget it."""
+        self._sink.deaf = True
+        self._writer.close()
+        self._pending.discard()
+
+
+class _Sink:
+    """What pyarrow needs of a file object, over a pending writer. Deaf once the object is given up."""
+
+    closed = False
+
+    def __init__(self, writer: PendingWriter) -> None:
+        self._writer = writer
+        self.deaf = False
+
+    def write(self, data: bytes) -> int:
+        return len(data) if self.deaf else self._writer.write(data)
+
+    def flush(self) -> None:
+        """The pending writer flushes when it is finished."""
+
+    def close(self) -> None:
+        """Finishing or discarding is the owner's decision, not pyarrow's."""
+
+
+def _repeating(table: pa.Table) -> Iterator[str]:
+    """The leaf columns, by their path in Parquet, whose values repeat."""
+    for name in table.column_names:
+        sampled = table.column(name).slice(0, SAMPLE).combine_chunks()
+        for path, values in _leaves(name, sampled):
+            if not len(values) or pc.count_distinct(values).as_py() < REPEATING * len(values):
+                yield path
+
+
+def _leaves(path: str, values: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    if pa.types.is_struct(values.type):
+        for position, field in enumerate(values.type):
+            yield from _leaves(f"{path}.{field.name}", values.field(position))
+    elif pa.types.is_list(values.type):
+        yield from _leaves(f"{path}.list.element", values.flatten()[:SAMPLE])
+    else:
+        yield path, values

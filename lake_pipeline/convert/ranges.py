@@ -1,0 +1,76 @@
+"""Ranges: the records of one byte range of a large file, so that several workers can share it.
+
+A record belongs to the range in which its line begins. Ranges that cover a file therefore hold each of its
+records exactly once, wherever they are cut. Only plain files of one document a line can be shared like this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import BinaryIO
+
+from lake_pipeline.convert.decoding import BOM, read_full
+from lake_pipeline.convert.framing import BLOCK_BYTES, Layout, Lines, sniff
+from lake_pipeline.convert.reading import open_text
+from lake_pipeline.convert.records import Records
+from lake_pipeline.convert.request import ConversionOptions
+from lake_pipeline.model.files import RawFile
+from lake_pipeline.storage.objects import ObjectStore
+
+_SNIFFED_BYTES = 1 << 20
+
+
+def can_be_shared(store: ObjectStore, file: RawFile, options: ConversionOptions) -> bool:
+    """Whether ranges of the file can be read apart. Raises what `open_text` raises."""
+    with closing(open_text(store, file, options)) as text:
+        return text.is_plain and sniff(text.read(_SNIFFED_BYTES)) is Layout.LINES
+
+
+def range_blocks(
+    store: ObjectStore,
+    file: RawFile,
+    *,
+    start: int,
+    stop: int,
+    options: ConversionOptions,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[Records]:
+    """The records that begin at one of the bytes `start` to `stop` (not included) of a file that can be shared.
+
+    Raises `ObjectMissing`, `ObjectChanged`, `StorageUnavailable`, and `BadInput` for a record that is too large.
+    """
+    # The byte before the range tells whether a line begins with it.
+    begin = max(start - 1, 0)
+    with closing(store.open(file.key, etag=file.etag, start=begin)) as stream:
+        lines: Lines | None = None
+        for offset, text in _own_lines(stream, begin, stop, skips_first=start > 0, block_bytes=block_bytes):
+            lines = lines or Lines(offset, options.max_record_bytes)
+            yield from lines.feed(text)
+        if lines:
+            yield from lines.finish(b"", is_cut=False)
+
+
+def _own_lines(
+    stream: BinaryIO, position: int, stop: int, *, skips_first: bool, block_bytes: int
+) -> Iterator[tuple[int, bytes]]:
+    """The text of the lines that begin before `stop`, piece by piece, each with its offset in the file."""
+    while chunk := read_full(stream.read, block_bytes):
+        offset, text = position, chunk
+        position += len(chunk)
+        if skips_first:
+            line_end = text.find(b"\n")
+            if line_end < 0:
+                if position >= stop:
+                    return
+                continue
+            offset, text, skips_first = offset + line_end + 1, text[line_end + 1 :], False
+            if offset >= stop:
+                return
+        if offset == 0 and text.startswith(BOM):
+            offset, text = len(BOM), text[len(BOM) :]
+        last = text.find(b"\n", max(stop - 1 - offset, 0)) if offset + len(text) >= stop else -1
+        if last >= 0:
+            yield offset, text[: last + 1]
+            return
+        yield offset, text

@@ -1,0 +1,5 @@
+"""Shredding: JSON lines to columns in one pass of compiled code, strict to the letter of RFC 8259.
+
+`plan` turns a shape into tables, `scan` walks the bytes with them, `numbers` reads numbers, `arrays` makes Arrow arrays
+of what was found. A line with anything unexpected is set aside whole; all others are exact.
+"""

@@ -1,0 +1,67 @@
+"""Convert one generated file: `python -m lake_pipeline_tests.large --layout lines --megabytes 5000`.
+
+Prints what came of it as JSON: records, outcome, peak resident bytes, seconds, MB of JSON a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from lake_pipeline.convert.in_process import InProcessEngine
+from lake_pipeline.convert.request import ConversionRequest
+from lake_pipeline.model.files import RawFile
+from lake_pipeline.storage.directory import DirectoryStore
+from lake_pipeline_tests.large.files import LAYOUTS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lake_pipeline_tests.large", description=__doc__)
+    parser.add_argument("--layout", choices=sorted(LAYOUTS), required=True)
+    parser.add_argument("--megabytes", type=int, required=True, help="of JSON text, before any compression")
+    parser.add_argument("--folder", type=Path, help="where to work (default: the system's folder for such)")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        print(json.dumps(_measured(DirectoryStore(Path(folder)), asked.layout, asked.megabytes)))
+
+
+def _measured(store: DirectoryStore, layout: str, megabytes: int) -> dict[str, object]:
+    key = f"2026/week06/{layout}.json"
+    path = store.path(key)
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        LAYOUTS[layout](file, megabytes * 1_000_000)
+    info = store.stat(key)
+    assert info is not None
+    raw = RawFile(file_id=1, key=key, etag=info.etag, size=info.size)
+    request = ConversionRequest(batch_id="large", files=(raw,), contract=None)
+    before = _peak()
+    started = time.monotonic()
+    report = InProcessEngine(store).convert(request)
+    seconds = time.monotonic() - started
+    outcome = report.manifest.files[0]
+    return {
+        "outcome": outcome.outcome.value,
+        "reason": outcome.reason,
+        "read": outcome.read,
+        "published": outcome.published,
+        "quarantined": outcome.quarantined,
+        "rows": sum(part.rows for part in report.manifest.curated),
+        "peak_before": before,
+        "peak": _peak(),
+        "seconds": round(seconds, 2),
+        "megabytes_a_second": round(megabytes / seconds, 1),
+    }
+
+
+def _peak() -> int:
+    """The most memory this process ever had resident, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Ranges of a file of lines: however it is cut, each record is in exactly one range."""
+
+from __future__ import annotations
+
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
+from lake_pipeline.convert.ranges import can_be_shared, range_blocks
+from lake_pipeline.convert.reading import read_blocks
+from lake_pipeline.convert.request import ConversionOptions
+from lake_pipeline_tests.factories import LakeOnDisk
+
+KEY = "2026/week06/a.json"
+OPTIONS = ConversionOptions()
+
+lines = st.sampled_from(
+    [b'{"a":1}', b'{"b":"ab"}', b"", b"  ", b"{broken", b'{"a":1}{"a":2}', b'{"u":"\xc3\xbc"}', b"\r"]
+)
+texts = st.builds(
+    lambda mark, some, end, last: mark + b'{"first":1}' + end + b"".join(line + end for line in some) + last,
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
+    st.lists(lines, max_size=12),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.sampled_from([b"", b'{"last":1}', b"{", b" "]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=texts, cuts=st.lists(st.integers(0, 150), max_size=5), block_bytes=st.sampled_from([3, 7, 1 << 20]))
+def test_ranges_hold_each_record_exactly_once_wherever_they_are_cut(
+    text: bytes, cuts: list[int], block_bytes: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        lake = LakeOnDisk(Path(folder))
+        (file,) = lake.put({KEY: text})
+        assert can_be_shared(lake.store, file, OPTIONS)
+        edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+        found = [
+            (block.offset(index), block.raw(index))
+            for start, stop in pairwise(edges)
+            for block in range_blocks(
+                lake.store, file, start=start, stop=stop, options=OPTIONS, block_bytes=block_bytes
+            )
+            for index in range(block.count)
+        ]
+        whole = [
+            (block.offset(index), block.raw(index))
+            for block in read_blocks(lake.store, file, OPTIONS)
+            for index in range(block.count)
+        ]
+    assert found == whole
+    assert all(text[offset:].startswith(raw) for offset, raw in found)
