@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow.dataset as ds
 
 from lake_pipeline.convert.in_process import InProcessEngine
-from lake_pipeline.ingest.batch import BatchResult, ingest_all
+from lake_pipeline.ingest.batch import ingest_all
 from lake_pipeline.ingest.discover import discover
 from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.result import BatchResult
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline_tests.factories import OPTIONS

@@ -1,7 +1,7 @@
 """`lake`: the commands. Each loads the settings, calls one use case and shows what came out.
 
 The modules are by intention: `files` (discover, ingest, status), `reading` (query), `showing` (demo, dev),
-`ledger`. What is slow to import (Dagster, DuckDB, SQLAlchemy) is imported by the command that needs it, so
+`contract`, `ledger`. What is slow to import (Dagster, DuckDB, SQLAlchemy) is imported by the command that needs it, so
 that `lake --help` and `lake status` answer at once.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import click
 
 from lake_pipeline import __version__
+from lake_pipeline.cli.contract import contract
 from lake_pipeline.cli.files import discover, ingest, status
 from lake_pipeline.cli.group import LakeGroup
 from lake_pipeline.cli.ledger import ledger
@@ -29,5 +30,5 @@ def main(verbose: bool) -> None:
     log_to_stderr(verbose)
 
 
-for command in (demo, dev, discover, ingest, status, query, ledger):
+for command in (demo, dev, discover, ingest, status, query, contract, ledger):
     main.add_command(command)

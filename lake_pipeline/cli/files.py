@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lake_pipeline.cli.contract import widen_command
 from lake_pipeline.cli.output import as_json, print_json, print_table, progress, size
 
 if TYPE_CHECKING:
-    from lake_pipeline.ingest.batch import BatchResult
     from lake_pipeline.ingest.lake import Lake
+    from lake_pipeline.ingest.result import BatchResult
 
 
 @click.command()
@@ -48,7 +49,7 @@ def ingest(max_batches: int | None, json_: bool) -> None:
         for batch in ingest_all(lake, max_batches=max_batches, on_progress=offset.files):
             offset.add(batch.files)
             done, failed = done + 1, failed + batch.failed
-            print_json(batch_json(batch)) if json_ else click.echo(_batch_line(batch))
+            print_json(batch_json(batch)) if json_ else click.echo(_batch_lines(batch))
         if not done:
             click.echo(_nothing_to_do(lake), err=json_)
     if failed:
@@ -85,6 +86,7 @@ def status_json(lake: Lake) -> dict[str, Any]:
         "curated_files": now.curated_files,
         "contract_version": now.contract_version,
         "archived": now.archived,
+        "wanted_widenings": list(now.wanted_widenings),
     }
 
 
@@ -107,6 +109,8 @@ def print_status(shown: dict[str, Any]) -> None:
         f"{shown['partitions']:,} partitions in {shown['curated_files']:,} Parquet files, contract version "
         f"{shown['contract_version'] or 0}; {shown['archived']:,} originals archived"
     )
+    for path in shown["wanted_widenings"]:
+        click.echo(f"Fractions came to the integers of {path} and are kept in _rescued. Next: {widen_command(path)}")
 
 
 def batch_json(batch: BatchResult) -> dict[str, Any]:
@@ -123,16 +127,17 @@ def batch_json(batch: BatchResult) -> dict[str, Any]:
     }
 
 
-def _batch_line(batch: BatchResult) -> str:
+def _batch_lines(batch: BatchResult) -> str:
     if batch.error:
         return f"Batch {batch.batch_id}: {batch.files:,} files failed. {batch.error}"
     rate = batch.bytes / batch.seconds if batch.seconds else 0.0
     refused = f", {batch.quarantined:,} files quarantined" if batch.quarantined else ""
-    return (
+    line = (
         f"Batch {batch.batch_id}: {batch.files:,} files, {batch.rows_read:,} records read = "
         f"{batch.rows_published:,} published + {batch.rows_quarantined:,} quarantined{refused}; "
         f"{len(batch.partitions):,} partitions, {batch.seconds:.1f} s, {size(rate)}/s"
     )
+    return "\n  ".join([line, *batch.contract_changes])
 
 
 def _waiting(lake: Lake) -> int:

@@ -58,10 +58,11 @@ def evaluations(verdicts: PartitionVerdicts, target: Target) -> Iterator[AssetCh
         yield AssetCheckEvaluation(
             asset_key=dg.AssetKey(CURATED_NAME),
             check_name=name,
-            passed=verdict.passed,
+            # A warning is shown for a check that did not pass, and stops nothing.
+            passed=verdict.passed and not verdict.warns,
             metadata=dict(verdict.facts),
             description=verdict.text,
-            severity=dg.AssetCheckSeverity.ERROR,
+            severity=dg.AssetCheckSeverity.WARN if verdict.warns else dg.AssetCheckSeverity.ERROR,
             blocking=True,
             partition=str(verdicts.partition),
             target_materialization_data=AssetCheckEvaluationTargetMaterializationData(

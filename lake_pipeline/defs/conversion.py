@@ -27,8 +27,8 @@ from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.storage.zones import CURATED_NAME
 
 if TYPE_CHECKING:
-    from lake_pipeline.ingest.batch import BatchResult
     from lake_pipeline.ingest.lake import Lake
+    from lake_pipeline.ingest.result import BatchResult
 
 log = logging.getLogger(__name__)
 

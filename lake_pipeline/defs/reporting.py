@@ -27,9 +27,9 @@ from lake_pipeline.storage.zones import CURATED_NAME
 
 if TYPE_CHECKING:
     from lake_pipeline.contract.contract import Contract
-    from lake_pipeline.ingest.batch import BatchResult
     from lake_pipeline.ingest.discover import Discovery
     from lake_pipeline.ingest.lake import Lake
+    from lake_pipeline.ingest.result import BatchResult
     from lake_pipeline.ingest.verify import PartitionVerdicts
     from lake_pipeline.ledger.views import PartitionAccount
 
@@ -138,6 +138,8 @@ def _run_metadata(batches: Sequence[BatchResult], contract: Contract | None) -> 
         "batch rows quarantined": dg.MetadataValue.int(sum(batch.rows_quarantined for batch in batches)),
         "batch rows rescued": dg.MetadataValue.int(sum(batch.rows_rescued for batch in batches)),
     }
+    if changed := [change for batch in batches for change in batch.contract_changes]:
+        told["contract changes"] = dg.MetadataValue.text("\n".join(changed))
     if contract is not None:
         told["contract version"] = dg.MetadataValue.int(contract.version)
         told["dagster/column_schema"] = dg.MetadataValue.table_schema(_table_schema(contract))

@@ -11,15 +11,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
-from lake_pipeline.errors import ContractMoved, LakeError, LeaseLost, OutcomeUnknown
+from lake_pipeline.errors import ContractMoved, FilesMoved, LakeError, LeaseLost, OutcomeUnknown
 from lake_pipeline.ingest.archive import archive_originals
+from lake_pipeline.ingest.contracts import changes_of_batch
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import abort, roll_forward
-from lake_pipeline.ingest.reconcile import recover
+from lake_pipeline.ingest.reconcile import recover, sweep_pending
+from lake_pipeline.ingest.result import BatchResult, failed_result, published_result
+from lake_pipeline.ingest.widening import Recording, widens_from
 from lake_pipeline.ledger.owner import this_owner
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.manifest import FileOutcome, Manifest, Outcome
@@ -30,32 +33,6 @@ log = logging.getLogger(__name__)
 
 CONVERSIONS = 4
 """How often one batch is converted again because another batch moved the contract meanwhile."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchResult:
-    """The account of one batch. `files` = `succeeded` + `failed` + `quarantined`; `bytes` are raw bytes as stored.
-
-    `rows_read` = `rows_published` + `rows_quarantined`. `error` is set where the whole batch failed; its files
-    then wait in the ledger for their next attempt.
-    """
-
-    batch_id: str
-    files: int
-    succeeded: int = 0
-    failed: int = 0
-    quarantined: int = 0
-    rows_read: int = 0
-    rows_published: int = 0
-    rows_quarantined: int = 0
-    rows_rescued: int = 0
-    partitions: tuple[PartitionKey, ...] = ()
-    curated_files: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    contract_version: int = 0
-    archived: int = 0
-    error: str | None = None
 
 
 def ingest_all(
@@ -110,29 +87,41 @@ def _process(lake: Lake, claim: Claim, on_progress: Progress | None) -> BatchRes
         except BaseException:
             # Stopped by a person: the files go back at once and the attempt does not count against them.
             lake.ledger.release(claim, reason="interrupted")
+            sweep_pending(lake)
             raise
         problem = _publish(lake, claim, manifest)
     archived = 0 if problem else archive_originals(lake, batch_id=claim.batch_id)
-    return _account(claim, manifest, version, archived, time.monotonic() - started, problem)
+    _tell_refusals(manifest.files, {file.file_id: file.key for file in claim.files})
+    return replace(
+        published_result(claim, manifest, time.monotonic() - started),
+        contract_version=version,
+        contract_changes=_tell_changes(lake, claim, version),
+        archived=archived,
+        error=problem,
+    )
 
 
 def _convert_and_record(
     lake: Lake, claim: Claim, heartbeat: Heartbeat, on_progress: Progress | None
 ) -> tuple[Manifest, int]:
     """Convert until the parts fit the contract in force, then pass the point of no return."""
+    may_widen = True
     for _ in range(CONVERSIONS):
-        report = _convert(lake, claim, on_progress)
+        report = _convert(lake, claim, on_progress, may_widen=may_widen)
+        recording = Recording(lake, claim, heartbeat, report.manifest, report.contract, limit=lake.rewrite_bytes)
         try:
-            heartbeat.check()
-            return report.manifest, lake.ledger.record_manifest(claim, report.manifest, report.contract)
-        except ContractMoved as error:
-            abort(lake.store, report.manifest)
+            version = recording.record(report.evidence)
+            return recording.manifest, version
+        except (ContractMoved, FilesMoved) as error:
+            abort(lake.store, recording.manifest)
             moved = error
-            log.info("Batch %s: another batch changed the contract, converting again", claim.batch_id)
+            # A lake that is never quiet enough to widen a column still takes the batch.
+            may_widen = isinstance(error, ContractMoved)
+            log.info("Batch %s is converted again: %s", claim.batch_id, error)
         except OutcomeUnknown:
-            return report.manifest, _recorded_version(lake, claim)
+            return recording.manifest, _recorded_version(lake, claim)
         except LakeError:
-            abort(lake.store, report.manifest)
+            abort(lake.store, recording.manifest)
             raise
     raise moved
 
@@ -162,9 +151,15 @@ def _publish(lake: Lake, claim: Claim, manifest: Manifest) -> str | None:
     return None
 
 
-def _convert(lake: Lake, claim: Claim, on_progress: Progress | None) -> ConversionReport:
+def _convert(lake: Lake, claim: Claim, on_progress: Progress | None, *, may_widen: bool) -> ConversionReport:
+    contract = lake.ledger.contract()
+    newest = contract.version if contract else 0
     request = ConversionRequest(
-        batch_id=claim.batch_id, files=claim.files, contract=lake.ledger.contract(), options=lake.options
+        batch_id=claim.batch_id,
+        files=claim.files,
+        contract=contract,
+        options=lake.options,
+        widens_from=widens_from(lake, contract) if may_widen else newest + 1,
     )
     return lake.engine.convert(request, on_progress=on_progress)
 
@@ -172,44 +167,14 @@ def _convert(lake: Lake, claim: Claim, on_progress: Progress | None) -> Conversi
 def _failed(lake: Lake, claim: Claim, error: Exception, seconds: float) -> BatchResult:
     log.error("Batch %s failed: %s", claim.batch_id, error)
     lake.ledger.fail(claim, error, max_attempts=lake.max_attempts)
-    return BatchResult(
-        batch_id=claim.batch_id,
-        files=len(claim.files),
-        failed=len(claim.files),
-        bytes=claim.size,
-        seconds=seconds,
-        error=str(error),
-    )
+    return failed_result(claim, error, seconds)
 
 
-def _account(
-    claim: Claim, manifest: Manifest, version: int, archived: int, seconds: float, error: str | None
-) -> BatchResult:
-    def total(count: str) -> int:
-        return sum(getattr(file, count) for file in manifest.files)
-
-    def with_outcome(outcome: Outcome) -> int:
-        return sum(file.outcome is outcome for file in manifest.files)
-
-    _tell_refusals(manifest.files, {file.file_id: file.key for file in claim.files})
-    return BatchResult(
-        batch_id=claim.batch_id,
-        files=len(claim.files),
-        succeeded=with_outcome(Outcome.CONVERTED),
-        failed=with_outcome(Outcome.FAILED),
-        quarantined=with_outcome(Outcome.REFUSED),
-        rows_read=total("read"),
-        rows_published=total("published"),
-        rows_quarantined=total("quarantined"),
-        rows_rescued=total("rescued"),
-        partitions=manifest.partitions,
-        curated_files=len(manifest.curated),
-        bytes=claim.size,
-        seconds=seconds,
-        contract_version=version,
-        archived=archived,
-        error=error,
-    )
+def _tell_changes(lake: Lake, claim: Claim, version: int) -> tuple[str, ...]:
+    changes = tuple(map(str, changes_of_batch(lake, claim.batch_id)))
+    for change in changes:
+        log.info("Contract version %d: %s", version, change)
+    return changes
 
 
 def _tell_refusals(files: Collection[FileOutcome], keys: dict[int, str]) -> None:

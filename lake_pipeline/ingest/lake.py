@@ -11,7 +11,10 @@ from lake_pipeline.storage.objects import ObjectStore
 
 @dataclass(frozen=True, kw_only=True)
 class Lake:
-    """An open lake. `batch_files` and `batch_bytes` (as stored) bound one batch, `lease_seconds` one claim."""
+    """An open lake. `batch_files` and `batch_bytes` (as stored) bound one batch, `lease_seconds` one claim.
+
+    `rewrite_bytes` bounds the published bytes that a batch rewrites because a column becomes wider.
+    """
 
     store: ObjectStore
     ledger: Ledger
@@ -21,3 +24,4 @@ class Lake:
     batch_bytes: int = 2 << 30
     lease_seconds: int = 600
     max_attempts: int = 5
+    rewrite_bytes: int = 1 << 30

@@ -27,7 +27,7 @@ SWEEP_PAGE = 1000
 
 def recover(lake: Lake) -> None:
     """Bring the lake to where only live work is unfinished. Cheap when there is nothing to do."""
-    given_back = lake.ledger.reclaim(owner_is_dead=owner_is_dead, max_attempts=lake.max_attempts)
+    reclaimed = lake.ledger.reclaim(owner_is_dead=owner_is_dead, max_attempts=lake.max_attempts)
     adopted = lake.ledger.adopt_publications(owner=this_owner(), owner_is_dead=owner_is_dead)
     for batch_id, manifest in adopted:
         log.info("Batch %s was left half published: rolling it forward", batch_id)
@@ -36,8 +36,8 @@ def recover(lake: Lake) -> None:
         except LakeError as error:
             # It stays PUBLISHING and is adopted again when its lease runs out; other work goes on meanwhile.
             log.error("Batch %s could not be rolled forward: %s", batch_id, error)
-    if given_back or adopted:
-        log.info("Gave back %d files and finished %d batches of workers that are gone", given_back, len(adopted))
+    if reclaimed.batches or adopted:
+        log.info("Gave back %d files and finished %d batches of workers that are gone", reclaimed.files, len(adopted))
         sweep_pending(lake)
     archive_originals(lake)
 
@@ -61,7 +61,10 @@ def sweep_pending(lake: Lake) -> int:
 
 def _sweep(lake: Lake, page: list[tuple[str, PendingObject]]) -> int:
     states = lake.ledger.batch_states({batch_id for batch_id, _ in page})
-    over = (BatchState.ABANDONED, BatchState.FAILED, BatchState.PUBLISHED)
+    over = {BatchState.ABANDONED, BatchState.FAILED, BatchState.PUBLISHED}
+    if BatchState.PUBLISHED in states.values() and lake.ledger.someone_rewrites():
+        # A published file that is being rewritten has the id of the batch that wrote it first.
+        over.remove(BatchState.PUBLISHED)
     orphans = [pending for batch_id, pending in page if states.get(batch_id) in over]
     for pending in orphans:
         lake.store.abort(pending)

@@ -5,6 +5,7 @@ It reads Parquet footers and the ledger's sums and compares them; it changes not
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lake_pipeline.contract.compatibility import can_read
 from lake_pipeline.contract.contract import Contract
+from lake_pipeline.contract.paths import show_path
 from lake_pipeline.errors import LakeError
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ledger.views import CuratedFile, PartitionAccount
@@ -21,10 +24,14 @@ from lake_pipeline.model.partitions import PartitionKey
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The answer of one check: a sentence for people, `facts` for tables and plots."""
+    """The answer of one check: a sentence for people, `facts` for tables and plots.
+
+    One that `warns` has passed, and asks for something.
+    """
 
     passed: bool
     text: str
+    warns: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -57,11 +64,12 @@ def verify(lake: Lake, partitions: Collection[PartitionKey]) -> list[PartitionVe
     """Check each of `partitions` (sorted); one footer read per curated file."""
     accounts = lake.ledger.partition_accounts(partitions)
     contract = lake.ledger.contract()
+    wanted = frozenset(lake.ledger.wanted_widenings())
     files: dict[PartitionKey, list[CuratedFile]] = {partition: [] for partition in partitions}
     for file in lake.ledger.curated_files(partitions):
         files[file.partition].append(file)
     return [
-        _verify_partition(lake, partition, accounts[partition], files[partition], contract)
+        _verify_partition(lake, partition, accounts[partition], files[partition], contract, wanted)
         for partition in sorted(files)
         if partition in accounts
     ]
@@ -73,13 +81,14 @@ def _verify_partition(
     account: PartitionAccount,
     files: list[CuratedFile],
     contract: Contract | None,
+    wanted: Collection[str],
 ) -> PartitionVerdicts:
     footers = [_read_footer(lake, file) for file in files]
     return PartitionVerdicts(
         partition=partition,
         account=account,
         row_count=_check_row_count(footers),
-        schema=_check_schema(footers, contract),
+        schema=_check_schema(footers, contract, wanted),
         conservation=_check_conservation(footers, account),
     )
 
@@ -103,7 +112,8 @@ def _check_row_count(footers: list[_Footer]) -> Verdict:
     return Verdict(passed=not wrong, text=text, facts={"footer_rows": rows, "files": len(footers)})
 
 
-def _check_schema(footers: list[_Footer], contract: Contract | None) -> Verdict:
+def _check_schema(footers: list[_Footer], contract: Contract | None, wanted: Collection[str]) -> Verdict:
+    """`wanted` are the paths of columns that met fractions and could not become wider."""
     if contract is None:
         return Verdict(passed=not footers, text="There is no contract yet")
     expected = contract.arrow_schema()
@@ -114,14 +124,33 @@ def _check_schema(footers: list[_Footer], contract: Contract | None) -> Verdict:
         for field in footer.schema
         if not _fits(field, expected)
     ]
-    text = f"Every column fits contract version {contract.version}" if not wrong else "; ".join(wrong[:5])
-    return Verdict(passed=not wrong, text=text, facts={"contract_version": contract.version, "misfits": len(wrong)})
+    facts = {"contract_version": contract.version, "misfits": len(wrong)}
+    if wrong:
+        return Verdict(passed=False, text="; ".join(wrong[:5]), facts=facts)
+    text = f"Every column fits contract version {contract.version}"
+    narrow = _narrow(footers, contract, wanted)
+    if not narrow:
+        return Verdict(passed=True, text=text, facts=facts)
+    return Verdict(
+        passed=True,
+        warns=True,
+        text=f"{text}. Fractions came to columns of integers and are kept in _rescued; to have them in their columns "
+        f"run {' and '.join(f'`lake contract widen {shlex.quote(path)}`' for path in narrow)}",
+        facts={**facts, "wanted_widenings": ", ".join(narrow)},
+    )
+
+
+def _narrow(footers: list[_Footer], contract: Contract, wanted: Collection[str]) -> list[str]:
+    """The wanted paths whose columns these files have."""
+    stored = {name for footer in footers if footer.schema is not None for name in footer.schema.names}
+    shown = ((show_path(column.path), column.name) for column in contract.columns)
+    return [path for path, name in shown if path in wanted and name in stored]
 
 
 def _fits(found: pa.Field, expected: pa.Schema) -> bool:
-    """A file may lack columns that came later; the ones it has must be of the contract's type."""
+    """A file may lack columns and struct fields that came later; the ones it has must be of the contract's type."""
     position = expected.get_field_index(found.name)
-    return position >= 0 and bool(expected.field(position).type == found.type)
+    return position >= 0 and can_read(found.type, expected.field(position).type)
 
 
 def _check_conservation(footers: list[_Footer], account: PartitionAccount) -> Verdict:

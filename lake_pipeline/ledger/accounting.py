@@ -39,6 +39,9 @@ def _check_parts(manifest: Manifest) -> None:
             )
         if keys[part.object.key] > 1:
             raise ValueError(f"two parts of the manifest are called {part.object.key}")
+    for rewritten in manifest.rewritten:
+        if keys[rewritten.object.key] > 1 or manifest.as_of is None:
+            raise ValueError(f"{rewritten.object.key} is rewritten twice, or without a look at what is published")
 
 
 def _check_rows(manifest: Manifest) -> None:

@@ -24,6 +24,9 @@ from lake_pipeline.model.states import BatchState
 INGEST = "INGEST"
 """The kind of a batch that takes raw files to curated data."""
 
+WIDEN = "WIDEN"
+"""The kind of a batch that has no raw files: it makes a column wider and rewrites the files that hold it."""
+
 
 class Claiming(Database):
     """The part of the ledger that a worker uses before its point of no return."""
@@ -50,7 +53,14 @@ class Claiming(Database):
             if not files:
                 return None
             claim = Claim(batch_id=batch_id, owner=owner, files=files, lease_seconds=lease_seconds)
-            self._open_batch(connection, claim, engine)
+            self._open_batch(connection, claim, INGEST, engine)
+        return claim
+
+    def open_widening(self, *, owner: str, lease_seconds: int) -> Claim:
+        """A claim on no files, for a batch that only rewrites published ones."""
+        claim = Claim(batch_id=str(uuid.uuid4()), owner=owner, files=(), lease_seconds=lease_seconds)
+        with self.transaction() as connection:
+            self._open_batch(connection, claim, WIDEN, engine="in_process")
         return claim
 
     def _take(
@@ -62,12 +72,12 @@ class Claiming(Database):
             rows = connection.execute(query("claim_files_of_partitions"), {**limits, **days_and_modes(partitions)})
         return tuple(sorted(map(_raw_file, rows), key=lambda file: (file.lane, file.file_id)))
 
-    def _open_batch(self, connection: Connection, claim: Claim, engine: str) -> None:
+    def _open_batch(self, connection: Connection, claim: Claim, kind: str, engine: str) -> None:
         connection.execute(
             query("open_batch"),
             {
                 "batch_id": claim.batch_id,
-                "kind": INGEST,
+                "kind": kind,
                 "owner": claim.owner,
                 "lease_seconds": claim.lease_seconds,
                 "engine": engine,

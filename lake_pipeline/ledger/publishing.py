@@ -13,13 +13,16 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from lake_pipeline.contract.contract import Contract
+from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.errors import LeaseLost
 from lake_pipeline.ledger.accounting import check_manifest
+from lake_pipeline.ledger.agreeing import add_evidence, agree, latest_contract
+from lake_pipeline.ledger.committing import add_commit
 from lake_pipeline.ledger.connection import Database
 from lake_pipeline.ledger.queries import query
 from lake_pipeline.ledger.settling import after_publish, lock_files, plain_text, settle
 from lake_pipeline.model.claims import Claim
-from lake_pipeline.model.manifest import CuratedPart, FileOutcome, Manifest, QuarantinePart
+from lake_pipeline.model.manifest import FileOutcome, Manifest, QuarantinePart
 from lake_pipeline.model.states import BatchState
 
 
@@ -36,18 +39,22 @@ class ArchiveTask:
 class Publishing(Database):
     """The part of the ledger that makes a conversion count."""
 
-    def record_manifest(self, claim: Claim, manifest: Manifest, contract: Contract) -> int:
+    def record_manifest(
+        self, claim: Claim, manifest: Manifest, contract: Contract, evidence: Evidence | None = None
+    ) -> int:
         """Pass the point of no return; returns the contract version in force, 0 where none was ever stored.
 
-        `contract` is what the parts were written with; what it adds becomes the next version. Raises `LeaseLost`
-        and `ContractMoved`, and then nothing was written; ValueError for a manifest whose account is wrong.
-        After `OutcomeUnknown` the pending objects must stay: `batch_states` tells whether they will be published.
+        `contract` is what the parts were written with; what it adds becomes the next version. `evidence` is added
+        to that of all batches before. Raises `LeaseLost`, `ContractMoved` and `FilesMoved`, and then nothing was
+        written; ValueError for a manifest whose account is wrong. After `OutcomeUnknown` the pending objects must
+        stay: `batch_states` tells whether they will be published.
         """
         check_manifest(claim, manifest)
         with self.transaction() as connection:
             self._hold(connection, claim)
-            # A batch that publishes no row has no say in what a row is.
-            version = self._agree(connection, claim, contract) if manifest.curated else self._version(connection)
+            version = self._contract_for(connection, claim, manifest, contract)
+            if evidence is not None and manifest.curated:
+                add_evidence(connection, claim, evidence, version)
             recorded = connection.execute(
                 query("record_manifest"),
                 {
@@ -61,6 +68,13 @@ class Publishing(Database):
                 raise LeaseLost(claim.batch_id)
         return version
 
+    def _contract_for(self, connection: Connection, claim: Claim, manifest: Manifest, contract: Contract) -> int:
+        if manifest.curated or manifest.as_of is not None:
+            return agree(connection, claim, manifest, contract)
+        # A batch that publishes no row has no say in what a row is.
+        latest = latest_contract(connection)
+        return latest.version if latest else 0
+
     def _hold(self, connection: Connection, claim: Claim) -> None:
         """Lock the claim. Raises `LeaseLost` unless it still holds exactly its files."""
         fence = {"batch_id": claim.batch_id, "owner": claim.owner}
@@ -69,31 +83,6 @@ class Publishing(Database):
         held = connection.scalars(query("ids_of_claim"), {"batch_id": claim.batch_id})
         if set(held) != {file.file_id for file in claim.files}:
             raise LeaseLost(claim.batch_id)
-
-    def _agree(self, connection: Connection, claim: Claim, contract: Contract) -> int:
-        """Compare-and-set: the version of the union of the contract in force and `contract`."""
-        connection.execute(query("lock_contract"))
-        latest = self._latest(connection)
-        union = contract if latest is None else latest.merged(contract)
-        if latest is not None and union == latest:
-            return latest.version
-        version = 1 if latest is None else latest.version + 1
-        text = json.dumps(union.with_version(version).to_json())
-        connection.execute(query("add_contract"), {"version": version, "contract": text, "batch_id": claim.batch_id})
-        return version
-
-    def _version(self, connection: Connection) -> int:
-        latest = self._latest(connection)
-        return latest.version if latest else 0
-
-    def _latest(self, connection: Connection) -> Contract | None:
-        row = connection.execute(query("latest_contract")).one_or_none()
-        return Contract.from_json(row.contract).with_version(row.version) if row else None
-
-    def contract(self) -> Contract | None:
-        """The contract in force; None until the first batch with rows has passed its point of no return."""
-        with self.transaction() as connection:
-            return self._latest(connection)
 
     def finish_publish(self, batch_id: str, *, max_attempts: int) -> bool:
         """Settle a batch whose objects are all visible; False when that was done before.
@@ -110,8 +99,8 @@ class Publishing(Database):
                 raise LeaseLost(batch_id)
             manifest = Manifest.from_json(batch.manifest)
             self._settle_files(connection, batch_id, manifest, max_attempts)
-            if manifest.curated:
-                self._add_commit(connection, batch_id, manifest, batch.contract_version)
+            if manifest.curated or manifest.rewritten:
+                add_commit(connection, batch_id, manifest, batch.contract_version)
             self._add_quarantine(connection, batch_id, manifest.quarantine)
             self._finish_batch(connection, batch_id, manifest.files)
         return True
@@ -123,36 +112,6 @@ class Publishing(Database):
             raise LeaseLost(batch_id)
         settlements = [after_publish(file, outcomes[file.file_id], max_attempts=max_attempts) for file in held]
         settle(connection, batch_id, settlements)
-
-    def _add_commit(self, connection: Connection, batch_id: str, manifest: Manifest, contract_version: int) -> None:
-        connection.execute(query("lock_commits"))
-        rows = sum(part.rows for part in manifest.curated)
-        commit_id = connection.scalar(
-            query("add_commit"), {"batch_id": batch_id, "files_added": len(manifest.curated), "rows_added": rows}
-        )
-        added = connection.execute(
-            query("add_curated_files"),
-            {
-                "batch_id": batch_id,
-                "contract_version": contract_version,
-                "commit_id": commit_id,
-                "parts": json.dumps([_curated_row(part) for part in manifest.curated]),
-            },
-        )
-        self._add_lineage(connection, manifest, {row.s3_key: row.curated_file_id for row in added})
-
-    def _add_lineage(self, connection: Connection, manifest: Manifest, curated_ids: dict[str, int]) -> None:
-        links = [
-            (file_id, curated_ids[part.object.key], rows)
-            for part in manifest.curated
-            for file_id, rows in part.rows_by_file.items()
-            if rows
-        ]
-        file_ids, curated_file_ids, rows = zip(*links, strict=True) if links else ((), (), ())
-        connection.execute(
-            query("add_lineage"),
-            {"file_ids": list(file_ids), "curated_file_ids": list(curated_file_ids), "rows": list(rows)},
-        )
 
     def _add_quarantine(self, connection: Connection, batch_id: str, parts: Collection[QuarantinePart]) -> None:
         rows = [
@@ -192,17 +151,6 @@ class Publishing(Database):
         if file_ids:
             with self.transaction() as connection:
                 connection.execute(query("mark_archived"), {"file_ids": sorted(file_ids)})
-
-
-def _curated_row(part: CuratedPart) -> dict[str, object]:
-    return {
-        "key": part.object.key,
-        "day": part.partition.day.isoformat(),
-        "mode": part.partition.mode_key,
-        "rows": part.rows,
-        "size": part.object.size,
-        "etag": part.object.etag,
-    }
 
 
 def _with_plain_texts(manifest: Manifest) -> Manifest:

@@ -7,6 +7,7 @@ of a live worker is never touched: every write here checks again that the worker
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row
 
@@ -16,11 +17,19 @@ from lake_pipeline.model.manifest import Manifest
 from lake_pipeline.model.states import BatchState, FileState
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reclaimed:
+    """`batches` were abandoned and `files` of theirs wait again; others were tried too often, or there were none."""
+
+    batches: int
+    files: int
+
+
 class Recovering(Database):
     """The part of the ledger that whoever comes next uses."""
 
-    def reclaim(self, *, owner_is_dead: Callable[[str], bool], max_attempts: int) -> int:
-        """Abandon claims whose lease ran out or whose owner is dead; returns how many files wait again.
+    def reclaim(self, *, owner_is_dead: Callable[[str], bool], max_attempts: int) -> Reclaimed:
+        """Abandon claims whose lease ran out or whose owner is dead.
 
         The attempt stays counted: files tried `max_attempts` times go to quarantine instead, because one of them
         may be what kills the workers.
@@ -28,9 +37,12 @@ class Recovering(Database):
         with self.transaction() as connection:
             batches = connection.execute(query("claimed_batches")).all()
         lost = [(batch, owner_is_dead(batch.owner)) for batch in batches]
-        return sum(self._reclaim_batch(batch, dead, max_attempts) for batch, dead in lost if dead or batch.expired)
+        files = [self._reclaim_batch(batch, dead, max_attempts) for batch, dead in lost if dead or batch.expired]
+        given_back = [count for count in files if count is not None]
+        return Reclaimed(batches=len(given_back), files=sum(given_back))
 
-    def _reclaim_batch(self, batch: Row[tuple[str, str, bool]], dead: bool, max_attempts: int) -> int:
+    def _reclaim_batch(self, batch: Row[tuple[str, str, bool]], dead: bool, max_attempts: int) -> int | None:
+        """How many files wait again; None where the batch was renewed meanwhile, or is over."""
         why = "The worker died" if dead else "The worker's lease ran out"
         with self.transaction() as connection:
             abandoned = connection.execute(
@@ -38,13 +50,13 @@ class Recovering(Database):
                 {"batch_id": batch.batch_id, "owner": batch.owner, "owner_is_dead": dead, "message": f"{why}."},
             )
             if not abandoned.rowcount:
-                return 0
+                return None
             message = f"{why} at every attempt while it held this file, {max_attempts} times. `lake retry` tries again."
             states = connection.scalars(
                 query("reclaim_files"),
                 {"batch_id": batch.batch_id, "max_attempts": max_attempts, "message": message},
             )
-            return sum(state == FileState.PENDING for state in states)
+            return states.all().count(FileState.PENDING)
 
     def adopt_publications(self, *, owner: str, owner_is_dead: Callable[[str], bool]) -> list[tuple[str, Manifest]]:
         """Take over the half published batches of workers that are gone, with a fresh lease: (batch_id, manifest).

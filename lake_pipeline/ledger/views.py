@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from lake_pipeline.ledger.agreeing import wanted_widenings
 from lake_pipeline.ledger.claims import days_and_modes
 from lake_pipeline.ledger.connection import Database
 from lake_pipeline.ledger.queries import query
@@ -27,7 +28,8 @@ _ACCOUNTED = (FileState.SUCCEEDED, FileState.QUARANTINED)
 class LakeStatus:
     """The lake at a glance. `files` and `bytes` (as stored) have every state, zeros included.
 
-    The row counts are those of SUCCEEDED and QUARANTINED files; `contract_version` is 0 where there is none.
+    The row counts are those of SUCCEEDED and QUARANTINED files; `contract_version` is 0 where there is none;
+    `wanted_widenings` are the JSON paths for which `lake contract widen` is asked.
     """
 
     files: Mapping[FileState, int]
@@ -40,6 +42,7 @@ class LakeStatus:
     curated_files: int
     contract_version: int
     archived: int
+    wanted_widenings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,7 @@ class Views(Database):
             tally = connection.execute(query("tally")).all()
             curated = connection.execute(query("curated_totals")).one()
             contract_version = connection.scalar(query("contract_number"))
+            wanted = wanted_widenings(connection)
 
         def rows(count: str) -> int:
             return sum(getattr(row, count) for row in tally if row.processing_status in _ACCOUNTED)
@@ -126,6 +130,7 @@ class Views(Database):
             curated_files=curated.files,
             contract_version=contract_version or 0,
             archived=sum(row.files for row in tally if row.archive_state == ArchiveState.ARCHIVED),
+            wanted_widenings=tuple(wanted),
         )
 
     def pending_by_partition(self, *, limit: int) -> list[PartitionBacklog]:
@@ -152,7 +157,7 @@ class Views(Database):
     def curated_files(self, partitions: Collection[PartitionKey] | None = None) -> list[CuratedFile]:
         """The Parquet files that readers see, by partition and key; of some partitions if they are named."""
         with self.transaction() as connection:
-            return [_curated_file(row) for row in self._live_files(connection, partitions)]
+            return [curated_file(row) for row in self._live_files(connection, partitions)]
 
     def _live_files(self, connection: Connection, partitions: Collection[PartitionKey] | None) -> Collection[Row[Any]]:
         if partitions is None:
@@ -198,7 +203,8 @@ def _partition(day: Any, mode_key: str) -> PartitionKey:
     return PartitionKey(day, mode_of_key(mode_key))
 
 
-def _curated_file(row: Row[Any]) -> CuratedFile:
+def curated_file(row: Row[Any]) -> CuratedFile:
+    """A row of `curated_file` as a value."""
     return CuratedFile(
         key=row.s3_key,
         partition=_partition(row.partition_date, row.partition_mode),

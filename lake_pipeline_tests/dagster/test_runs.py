@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import dagster as dg
 import pyarrow.parquet as pq
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.errors import StorageUnavailable
 from lake_pipeline.model.states import FileState
 from lake_pipeline_tests.dagster.conftest import Platform, records
+from lake_pipeline_tests.factories import ndjson
 
 ALL_PASSED = {"row_count": True, "schema": True, "conservation": True}
 
@@ -49,6 +51,32 @@ def test_the_column_schema_tells_where_a_column_comes_from(platform: Platform) -
     columns = {column.name: (column.type, column.description) for column in schema.columns}
     assert columns["user_id"] == ("int64", "JSON field user.id")
     assert columns["_file_id"][1] == "Added by the lake"
+
+
+def test_a_column_that_waits_to_be_widened_warns_and_stops_nothing(platform: Platform) -> None:
+    day = {"event_time": "2026-02-03", "mode": "live"}
+    platform.land({"2026/week05/a.json": ndjson({**day, "n": 1})})
+    assert platform.run_batch().success
+    platform.land({"2026/week05/b.json": ndjson({**day, "n": 0.5})})
+    result = platform.run_batch(lake=replace(platform.lake, rewrite_bytes=0))
+    assert result.success
+    found = [event.event_specific_data for event in result.all_events]
+    (schema,) = [data for data in found if isinstance(data, AssetCheckEvaluation) and data.check_name == "schema"]
+    assert (schema.passed, schema.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "lake contract widen n" in (schema.description or "")
+
+
+def test_what_a_batch_changes_in_the_contract_is_told(platform: Platform) -> None:
+    day = {"event_time": "2026-02-03", "mode": "live"}
+    platform.land({"2026/week05/a.json": ndjson({**day, "n": 1})})
+    platform.run_batch()
+    platform.land({"2026/week05/b.json": ndjson({**day, "n": 0.5, "new": "t"})})
+    assert platform.run_batch().success
+    assert platform.metadata("2026-02-03|live")["contract changes"].splitlines() == [
+        "~ n widened: int64 → double (from n)",
+        "+ new string (from new)",
+    ]
+    assert _passed(platform, "2026-02-03|live") == ALL_PASSED
 
 
 def test_one_partition_is_converted_and_the_others_wait(platform: Platform) -> None:

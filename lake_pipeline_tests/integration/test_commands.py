@@ -69,7 +69,8 @@ def test_discover_ingest_status_and_query_speak_json(tmp_path: Path) -> None:
     assert len(batch["id"]) == 36
 
     (status,) = lines(lake("status", "--json"))
-    assert list(status) == ["files", "bytes", "rows", "partitions", "curated_files", "contract_version", "archived"]
+    facts = ["files", "bytes", "rows", "partitions", "curated_files", "contract_version", "archived"]
+    assert list(status) == [*facts, "wanted_widenings"]
     assert status["files"]["SUCCEEDED"] == 2
     assert status["files"]["PENDING"] == 0
     assert status["bytes"]["SUCCEEDED"] == batch["bytes"]

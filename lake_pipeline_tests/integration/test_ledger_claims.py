@@ -196,14 +196,14 @@ def test_an_expired_lease_that_nobody_took_can_be_renewed(ledger: Ledger, ledger
 
     ledger.renew(claim)
 
-    assert ledger.reclaim(owner_is_dead=nobody_is_dead, max_attempts=5) == 0
+    assert ledger.reclaim(owner_is_dead=nobody_is_dead, max_attempts=5).batches == 0
 
 
 def test_a_live_claim_is_not_reclaimed(ledger: Ledger) -> None:
     ledger.register(many(1))
     claim = claim_some(ledger)
 
-    assert ledger.reclaim(owner_is_dead=nobody_is_dead, max_attempts=5) == 0
+    assert ledger.reclaim(owner_is_dead=nobody_is_dead, max_attempts=5).batches == 0
     ledger.renew(claim)
 
 
@@ -211,7 +211,7 @@ def test_reclaimed_files_can_be_claimed_again_and_the_attempt_counts(ledger: Led
     ledger.register(many(3))
     claim_some(ledger)
 
-    assert ledger.reclaim(owner_is_dead=everybody_is_dead, max_attempts=5) == 3
+    assert ledger.reclaim(owner_is_dead=everybody_is_dead, max_attempts=5).files == 3
     assert [file.attempts for file in claim_some(ledger).files] == [2, 2, 2]
 
 
@@ -219,7 +219,7 @@ def test_a_file_that_lost_too_many_workers_is_quarantined(ledger: Ledger, ledger
     ledger.register(many(1))
     for _ in range(2):
         file = claim_some(ledger).files[0]
-        given_back = ledger.reclaim(owner_is_dead=everybody_is_dead, max_attempts=2)
+        given_back = ledger.reclaim(owner_is_dead=everybody_is_dead, max_attempts=2).files
 
     assert given_back == 0
     row = file_row(ledger_url, file.file_id)

@@ -9,19 +9,6 @@ WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :owner AND state = 'CLAIMED
 -- The files that a claim holds at this moment.
 SELECT file_id FROM file_processing_status WHERE claim_id = CAST(:batch_id AS uuid);
 
--- name: lock_contract
--- Lets one writer at a time decide on the next contract version; readers go on.
-LOCK TABLE contract_version IN SHARE ROW EXCLUSIVE MODE;
-
--- name: latest_contract
--- The newest contract, the one in force.
-SELECT version, contract FROM contract_version ORDER BY version DESC LIMIT 1;
-
--- name: add_contract
--- Stores the next contract version and the batch that brought it.
-INSERT INTO contract_version (version, contract, batch_id)
-VALUES (:version, CAST(:contract AS json), CAST(:batch_id AS uuid));
-
 -- name: record_manifest
 -- The point of no return: what this batch publishes is in the ledger.
 UPDATE batch SET
@@ -70,8 +57,8 @@ LOCK TABLE lake_commit IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: add_commit
 -- One step in the history of the curated data.
-INSERT INTO lake_commit (batch_id, files_added, rows_added)
-VALUES (CAST(:batch_id AS uuid), :files_added, :rows_added) RETURNING commit_id;
+INSERT INTO lake_commit (batch_id, files_added, files_removed, rows_added, rows_removed)
+VALUES (CAST(:batch_id AS uuid), :files_added, :files_removed, :rows_added, :rows_removed) RETURNING commit_id;
 
 -- name: add_curated_files
 -- The Parquet files of a commit.
@@ -90,6 +77,38 @@ RETURNING curated_file_id, s3_key;
 -- Which raw file gave how many rows to which Parquet file.
 INSERT INTO lineage (file_id, curated_file_id, rows)
 SELECT * FROM unnest(CAST(:file_ids AS bigint[]), CAST(:curated_file_ids AS bigint[]), CAST(:rows AS bigint[]));
+
+-- name: remove_replaced_files
+-- Ends the old versions of rewritten files.
+UPDATE curated_file AS file SET removed_commit = :commit_id
+FROM json_to_recordset(CAST(:parts AS json)) AS part (key text, replaces text, rows bigint)
+WHERE file.s3_key = part.key AND file.removed_commit IS NULL AND file.etag = part.replaces AND file.rows = part.rows;
+
+-- name: add_rewritten_files
+-- The new versions: what they are made of does not change.
+INSERT INTO curated_file (
+    s3_key, batch_id, partition_date, partition_mode, rows, size_bytes, etag, contract_version, added_commit
+)
+SELECT
+    old.s3_key, CAST(:batch_id AS uuid), old.partition_date, old.partition_mode, old.rows, part.size, part.etag,
+    :contract_version, :commit_id
+FROM json_to_recordset(CAST(:parts AS json)) AS part (key text, size bigint, etag text)
+JOIN curated_file AS old ON old.s3_key = part.key AND old.removed_commit = :commit_id;
+
+-- name: copy_lineage
+-- The new versions of rewritten files come from the same raw files.
+INSERT INTO lineage (file_id, curated_file_id, rows)
+SELECT lineage.file_id, new.curated_file_id, lineage.rows
+FROM curated_file AS new
+JOIN curated_file AS old ON old.s3_key = new.s3_key AND old.removed_commit = new.added_commit
+JOIN lineage ON lineage.curated_file_id = old.curated_file_id
+WHERE new.added_commit = :commit_id;
+
+-- name: add_rescued_rows
+-- Counts the rows in which a value was rescued when their file was rewritten.
+UPDATE file_processing_status AS file SET rows_rescued = file.rows_rescued + more.rows, updated_at = now()
+FROM unnest(CAST(:file_ids AS bigint[]), CAST(:rows AS bigint[])) AS more (file_id, rows)
+WHERE file.file_id = more.file_id AND file.rows_rescued IS NOT NULL;
 
 -- name: add_quarantine_files
 -- The files that hold the quarantined records of a batch.

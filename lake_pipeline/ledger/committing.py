@@ -1,0 +1,96 @@
+"""Committing: one step in the history of the curated data, with the files it adds and those it replaces.
+
+It happens in the transaction that finishes a batch, when all of its objects are visible.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from sqlalchemy import Connection
+
+from lake_pipeline.errors import PermanentError
+from lake_pipeline.ledger.queries import query
+from lake_pipeline.model.manifest import CuratedPart, Manifest, RewrittenPart
+
+
+def add_commit(connection: Connection, batch_id: str, manifest: Manifest, contract_version: int) -> None:
+    """Note what became visible with a batch."""
+    connection.execute(query("lock_commits"))
+    replaced = sum(part.rows for part in manifest.rewritten)
+    commit_id = connection.scalar(
+        query("add_commit"),
+        {
+            "batch_id": batch_id,
+            "files_added": len(manifest.curated) + len(manifest.rewritten),
+            "files_removed": len(manifest.rewritten),
+            "rows_added": sum(part.rows for part in manifest.curated) + replaced,
+            "rows_removed": replaced,
+        },
+    )
+    commit = {"batch_id": batch_id, "contract_version": contract_version, "commit_id": commit_id}
+    if manifest.rewritten:
+        _replace(connection, commit, manifest.rewritten)
+    added = connection.execute(
+        query("add_curated_files"), {**commit, "parts": json.dumps([_curated_row(part) for part in manifest.curated])}
+    )
+    _add_lineage(connection, manifest, {row.s3_key: row.curated_file_id for row in added})
+
+
+def _replace(connection: Connection, commit: dict[str, object], parts: tuple[RewrittenPart, ...]) -> None:
+    rows = [
+        {
+            "key": part.object.key,
+            "replaces": part.replaces,
+            "rows": part.rows,
+            "size": part.object.size,
+            "etag": part.object.etag,
+        }
+        for part in parts
+    ]
+    values = {**commit, "parts": json.dumps(rows)}
+    removed = connection.execute(query("remove_replaced_files"), values).rowcount
+    if removed != len(parts):
+        raise PermanentError(
+            f"Batch {commit['batch_id']} replaces {len(parts)} published files, but only {removed} of them stand in "
+            "the ledger as they were read. Somebody changed the ledger by hand; restore it from a backup."
+        )
+    connection.execute(query("add_rewritten_files"), values)
+    connection.execute(query("copy_lineage"), commit)
+    _add_rescued(connection, parts)
+
+
+def _add_rescued(connection: Connection, parts: tuple[RewrittenPart, ...]) -> None:
+    more: Counter[int] = Counter()
+    for part in parts:
+        more.update(part.rescued_by_file)
+    if more:
+        file_ids = sorted(more)
+        values = {"file_ids": file_ids, "rows": [more[file_id] for file_id in file_ids]}
+        connection.execute(query("add_rescued_rows"), values)
+
+
+def _add_lineage(connection: Connection, manifest: Manifest, curated_ids: dict[str, int]) -> None:
+    links = [
+        (file_id, curated_ids[part.object.key], rows)
+        for part in manifest.curated
+        for file_id, rows in part.rows_by_file.items()
+        if rows
+    ]
+    file_ids, curated_file_ids, rows = zip(*links, strict=True) if links else ((), (), ())
+    connection.execute(
+        query("add_lineage"),
+        {"file_ids": list(file_ids), "curated_file_ids": list(curated_file_ids), "rows": list(rows)},
+    )
+
+
+def _curated_row(part: CuratedPart) -> dict[str, object]:
+    return {
+        "key": part.object.key,
+        "day": part.partition.day.isoformat(),
+        "mode": part.partition.mode_key,
+        "rows": part.rows,
+        "size": part.object.size,
+        "etag": part.object.etag,
+    }

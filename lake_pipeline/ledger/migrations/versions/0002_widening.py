@@ -1,0 +1,18 @@
+"""Widening: curated files that are replaced under their key, the gate for it, evidence, and what waits to be widened.
+
+The statements are in the SQL file of the same name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    sql = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+    op.get_bind().exec_driver_sql(sql, execution_options={"no_parameters": True})

@@ -1,0 +1,190 @@
+"""`lake contract`: what was seen, how the contract came about, and that evidence is counted exactly once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lake_pipeline.cli import main
+from lake_pipeline.contract.evidence import ALL
+from lake_pipeline.ingest.batch import ingest_batch
+from lake_pipeline.ingest.contracts import PathFacts, describe
+from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.reconcile import recover
+from lake_pipeline.ledger import embedded
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.lakes import ingest, lake_at, land
+
+
+def record(**fields: Any) -> dict[str, Any]:
+    return {"event_time": "2026-02-03", "mode": "live", **fields}
+
+
+FIRST = "2026/week06/a.json"
+SECOND = "2026/week06/b.json"
+THIRD = "2026/week07/c.json"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def lake(root: Path, ledger: Ledger) -> Lake:
+    return lake_at(root, ledger)
+
+
+def column(lake: Lake, path: str) -> PathFacts:
+    facts = describe(lake)
+    return next(each for each in (*facts.columns, *facts.without_column) if each.path == path)
+
+
+def test_each_path_tells_how_often_and_where_it_was_seen(lake: Lake, root: Path) -> None:
+    land(root, {FIRST: ndjson(record(n=1), record(n=2, late=[])), SECOND: ndjson(record(x=1), {"n": 5})})
+    ingest(lake)
+    land(root, {THIRD: ndjson(record(n=3, o={"a": "t"}, late=[1]), record(n="text"))})
+    ingest(lake)
+
+    facts = describe(lake)
+    assert (facts.version, facts.rows) == (2, 5)
+    n = column(lake, "n")
+    assert (n.column, n.type, n.since, dict(n.kinds)) == ("n", "int64", 1, {"int": 3, "string": 1})
+    assert (n.share, n.first_key, n.last_key, n.conflicts) == (0.8, FIRST, THIRD, ("string",))
+    x = column(lake, "x")
+    assert (dict(x.kinds), x.share, x.first_key, x.last_key) == ({"int": 1}, 0.2, SECOND, SECOND)
+    assert column(lake, "o.a").since == 2
+    assert dict(column(lake, "late").kinds) == {"list": 2}
+    assert column(lake, "event_time").share == 1
+
+
+def test_rows_that_are_not_published_are_no_evidence(lake: Lake, root: Path) -> None:
+    refused = b"{\n" * 3 + ndjson(record(never=1))
+    land(root, {FIRST: ndjson(record(n=1), {"n": 2, "nor": 1}), SECOND: refused})
+    ingest(lake)
+    facts = describe(lake)
+    assert facts.rows == 1
+    assert {each.path: dict(each.kinds) for each in facts.columns if each.path in ("n", "nor", "never")} == {
+        "n": {"int": 1},
+        "nor": {},
+        "never": {},
+    }
+
+
+def test_evidence_is_counted_once_whatever_happens_to_the_worker(
+    lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    land(root, {FIRST: ndjson(record(n=1), record(n=2))})
+    discover(lake)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record_manifest", dies)
+        with pytest.raises(SystemExit):
+            ingest_batch(lake)
+    assert lake.ledger.evidence() == []
+    with monkeypatch.context() as patch:
+        patch.setattr("lake_pipeline.ingest.batch.roll_forward", dies)
+        with pytest.raises(SystemExit):
+            ingest_batch(lake)
+    monkeypatch.setattr("lake_pipeline.ingest.reconcile.owner_is_dead", bool)
+    recover(lake)
+    assert {each.path: each.rows for each in lake.ledger.evidence()} == {ALL: 2, "event_time": 2, "mode": 2, "n": 2}
+
+
+def test_evidence_takes_odd_paths_and_leaves_endless_ones(lake: Lake, root: Path) -> None:
+    odd = {"a b": 1, "nul\u0000": 1, "ü": 1, "k" * 501: 1, 'q"': 1, "\ud800": 1}
+    land(root, {FIRST: ndjson(record(**odd), record(**odd))})
+    ingest(lake)
+    seen = {each.path: dict(each.kinds) for each in describe(lake).columns}
+    assert seen['"a b"'] == seen["ü"] == seen[r'"q\""'] == seen[r'"nul\u0000"'] == {"int": 2}
+    assert seen["k" * 501] == {}
+    assert len(seen) == 7
+    (lone,) = [each for each in describe(lake).without_column if each.kinds]
+    assert (lone.path, lone.share) == (r'"\ud800"', 1)
+
+
+# The commands, with the embedded ledger.
+
+
+@pytest.fixture
+def command_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name in [name for name in os.environ if name.upper().startswith("LAKE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LAKE_ROOT", str(tmp_path / "lake"))
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+    logger = logging.getLogger("lake_pipeline")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield tmp_path / "lake"
+    logger.handlers[:], logger.level, logger.propagate = before
+    embedded.release(tmp_path / "home")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(main, arguments)
+
+
+def lines(result: Result) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_contract_is_shown_compared_and_widened_by_commands(
+    command_lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = run("contract", "show")
+    assert refused.exit_code == 1
+    assert "There is no contract yet" in refused.stderr
+    assert "There is no contract yet" in run("contract", "history").stdout
+
+    land(command_lake, {FIRST: ndjson(record(n=1))})
+    run("discover")
+    assert "+ n int64 (from n)" in run("ingest").stdout
+    monkeypatch.setenv("LAKE_REWRITE_BYTES", "0")
+    land(command_lake, {SECOND: ndjson(record(n=0.5, o={"new": True}))})
+    run("discover")
+    (batch,) = lines(run("ingest", "--json"))
+    assert batch["contract_changes"] == ["+ o_new bool (from o.new)"]
+
+    (status,) = lines(run("status", "--json"))
+    assert status["wanted_widenings"] == ["n"]
+    assert "Next: lake contract widen n" in run("status").stdout
+
+    (shown,) = lines(run("contract", "show", "--json"))
+    assert (shown["version"], shown["rows"]) == (2, 2)
+    n = next(each for each in shown["columns"] if each["path"] == "n")
+    assert (n["kinds"], n["conflicts"], n["wants_to_widen"]) == ({"int": 1, "double": 1}, ["double"], True)
+    text = run("contract", "show").stdout
+    assert "n is int64, but there came 1 × double" in text
+    assert "lake contract widen n" in text
+
+    (widened,) = lines(run("contract", "widen", "n", "--json"))
+    assert (widened["before"], widened["after"], widened["rows"]) == ("int64", "double", 2)
+    again = run("contract", "widen", "n")
+    assert again.exit_code == 1
+    assert "nothing to widen" in again.stderr
+    assert "widen" not in run("status").stdout
+
+    assert run("contract", "diff").stdout == ("Contract version 2 → 3\n  ~ n widened: int64 → double (from n)\n")
+    (change,) = lines(run("contract", "diff", "1", "2", "--json"))
+    assert change["changes"] == [
+        {"change": "added", "column": "o_new", "path": "o.new", "before": None, "after": "bool"}
+    ]
+    assert "There is no contract version 9" in run("contract", "diff", "1", "9").stderr
+    steps = lines(run("contract", "history", "--json"))
+    assert [(step["version"], step["batch_kind"], len(step["changes"])) for step in steps] == [
+        (1, "INGEST", 3),
+        (2, "INGEST", 1),
+        (3, "WIDEN", 1),
+    ]
+    assert "~ n widened: int64 → double" in run("contract", "history").stdout

@@ -1,0 +1,520 @@
+"""Widening: fractions come to a column of integers that is published, and all files stay readable together."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from lake_pipeline.errors import FilesMoved, PermanentError, StorageUnavailable
+from lake_pipeline.ingest.batch import ingest_all, ingest_batch
+from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.reconcile import recover, sweep_pending
+from lake_pipeline.ingest.verify import verify
+from lake_pipeline.ingest.widen_column import widen_column
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.model.manifest import Manifest, PendingObject
+from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.storage.directory import DirectoryStore
+from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.lakes import ingest, lake_at, land
+from lake_pipeline_tests.ledger_builders import run_sql
+
+BIG = 2**53 + 1
+DAYS = ("2026-02-03", "2026-02-04", "2026-02-05")
+
+
+def record(day: str = DAYS[0], **fields: Any) -> dict[str, Any]:
+    return {"event_time": day, "mode": "live", **fields}
+
+
+def file_of(*records: dict[str, Any], name: str = "a") -> dict[str, bytes]:
+    return {f"2026/week06/{name}.json": ndjson(*records)}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def lake(root: Path, ledger: Ledger) -> Lake:
+    return lake_at(root, ledger)
+
+
+@pytest.fixture
+def integers(lake: Lake, root: Path) -> list[dict[str, Any]]:
+    """Three published partitions with `n` as integers."""
+    records = [record(day, n=n, l=[n], s=[{"x": n, "y-z": "t"}]) for day in DAYS for n in range(5)]
+    land(root, file_of(*records))
+    ingest(lake)
+    return records
+
+
+def parts(root: Path) -> list[Path]:
+    return sorted((root / "json_parsed_parquet").rglob("*.parquet"))
+
+
+def types_of(root: Path, column: str) -> set[str]:
+    """The types of a column in all footers that have it."""
+    schemas = [pq.read_schema(path) for path in parts(root)]
+    return {str(schema.field(column).type) for schema in schemas if column in schema.names}
+
+
+def read_by_duckdb(root: Path, sql: str) -> list[tuple[Any, ...]]:
+    files = f"read_parquet('{root}/json_parsed_parquet/**/*.parquet', union_by_name = true)"
+    return duckdb.connect().execute(sql.format(lake=files)).fetchall()
+
+
+def read_by_pyarrow(root: Path) -> list[dict[str, Any]]:
+    """All rows, by a schema that is unified without promoting any type."""
+    schema = pa.unify_schemas([pq.read_schema(path) for path in parts(root)])
+    rows = ds.dataset([str(path) for path in parts(root)], schema=schema).to_table().to_pylist()
+    return sorted(rows, key=lambda row: (row["_file_id"], row["_record"]))
+
+
+def partitions_of(lake: Lake) -> set[PartitionKey]:
+    return {file.partition for file in lake.ledger.curated_files()}
+
+
+def whole(lake: Lake) -> bool:
+    """Every partition passes its checks, and nothing is left pending."""
+    verified = verify(lake, partitions_of(lake))
+    return all(verdicts.passed for verdicts in verified) and list(lake.store.pending()) == []
+
+
+def test_published_integers_become_doubles_when_fractions_come(lake: Lake, root: Path, integers: list[Any]) -> None:
+    land(root, file_of(record(n=0.5), name="b"))
+    (result,) = ingest(lake)
+
+    assert result.error is None
+    assert types_of(root, "n") == {"double"}
+    assert types_of(root, "l") == {"list<element: int64>"}
+    assert read_by_duckdb(root, "SELECT count(*), sum(n) FROM {lake}") == [(16, 30.5)]
+    rows = read_by_pyarrow(root)
+    assert [row["n"] for row in rows] == [float(each["n"]) for each in integers] + [0.5]
+    assert all(row["_rescued"] is None for row in rows)
+    assert whole(lake)
+    files = lake.ledger.curated_files()
+    assert {lake.store.stat(file.key).etag for file in files} == {file.etag for file in files}  # type: ignore[union-attr]
+    assert {file.contract_version for file in files} == {2}
+
+
+def test_integers_in_lists_and_their_structs_become_doubles_too(lake: Lake, root: Path, integers: list[Any]) -> None:
+    land(root, file_of(record(l=[1, 0.5], s=[{"x": 1.5, "new": 1}]), name="b"))
+    ingest(lake)
+
+    assert types_of(root, "l") == {"list<element: double>"}
+    assert {kind.count("x: double") for kind in types_of(root, "s")} == {1}
+    assert types_of(root, "n") == {"int64"}
+    assert read_by_duckdb(root, "SELECT sum(list_sum(l)), sum(s[1].x), count(s[1].new) FROM {lake}") == [
+        (31.5, 31.5, 1)
+    ]
+    assert whole(lake)
+
+
+def test_what_no_double_holds_is_rescued_from_the_files_that_were_published(
+    lake: Lake, root: Path, ledger_url: str
+) -> None:
+    odd = record(n=-BIG, l=[1, BIG], s=[{"x": BIG, "y-z": "t"}], o={"k": 1})
+    usual = record(n=2**53, l=[1], s=[{"x": 1, "y-z": "t"}], o={"k": 1})
+    land(root, file_of(usual, odd, {**usual, "o": {"k": "text"}}, {**odd, "o": {"k": "text"}}))
+    ingest(lake)
+    assert lake.ledger.status().rows_rescued == 2
+
+    land(root, file_of(record(n=0.5, l=[0.5], s=[{"x": 0.5}]), name="b"))
+    ingest(lake)
+
+    rows = read_by_pyarrow(root)
+    assert [row["n"] for row in rows] == [2.0**53, None, 2.0**53, None, 0.5]
+    assert [row["l"] for row in rows] == [[1.0], None, [1.0], None, [0.5]]
+    big = f'"n":-{BIG},"l":[1,{BIG}],"s":[{{"x":{BIG},"y-z":"t"}}]}}'
+    assert [row["_rescued"] for row in rows] == [
+        None,
+        "{" + big,
+        '{"o.k":"text"}',
+        '{"o.k":"text",' + big,
+        None,
+    ]
+    assert lake.ledger.status().rows_rescued == 3
+    assert run_sql(ledger_url, "SELECT rows_read, rows_rescued FROM file_processing_status ORDER BY 1") == [
+        (1, 0),
+        (4, 3),
+    ]
+    assert whole(lake)
+
+
+def test_the_batch_that_meets_fractions_late_is_doubles_as_a_whole(lake: Lake, root: Path) -> None:
+    lake = replace(lake, options=replace(lake.options, workers=1))
+    land(root, file_of(record(n=1)))
+    ingest(lake)
+    land(root, file_of(*[record(n=BIG) for _ in range(300)], record(n=0.5), name="b"))
+    ingest(lake)
+
+    assert types_of(root, "n") == {"double"}
+    rows = read_by_pyarrow(root)
+    assert [row["n"] for row in rows] == [1.0, *[None] * 300, 0.5]
+    assert [row["_rescued"] for row in rows[1:301]] == [f'{{"n":{BIG}}}'] * 300
+    assert whole(lake)
+
+
+def test_a_commit_tells_which_files_it_replaced(lake: Lake, root: Path, integers: list[Any], ledger_url: str) -> None:
+    before = lake.ledger.curated_files()
+    land(root, file_of(record(n=0.5), name="b"))
+    (result,) = ingest(lake)
+
+    assert run_sql(ledger_url, "SELECT files_added, files_removed, rows_added, rows_removed FROM lake_commit") == [
+        (3, 0, 15, 0),
+        (4, 3, 16, 15),
+    ]
+    assert {file.key for file in before} < {file.key for file in lake.ledger.curated_files()}
+    assert {file.batch_id for file in lake.ledger.curated_files()} == {result.batch_id}
+
+
+def dies(*_: object, **__: object) -> None:
+    raise SystemExit
+
+
+def die_before_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ledger, "record_manifest", dies)
+    # Nor does it give anything back.
+    monkeypatch.setattr(Ledger, "release", lambda *_, **__: None)
+
+
+def die_after_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lake_pipeline.ingest.batch.roll_forward", dies)
+
+
+def die_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(lake: Lake, _batch_id: str, manifest: Manifest) -> None:
+        for pending in manifest.objects[:2]:
+            lake.store.publish(pending)
+        raise SystemExit
+
+    monkeypatch.setattr("lake_pipeline.ingest.batch.roll_forward", half)
+
+
+def die_before_the_ledger_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ledger, "finish_publish", dies)
+
+
+@pytest.mark.parametrize(
+    "die", [die_before_the_manifest, die_after_the_manifest, die_half_way, die_before_the_ledger_knows]
+)
+def test_a_crash_while_a_column_widens_leaves_each_record_once(
+    lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch, die: Callable[[Any], None]
+) -> None:
+    land(root, file_of(record(n=0.5), name="b"))
+    discover(lake)
+    with monkeypatch.context() as patch:
+        die(patch)
+        with pytest.raises(SystemExit):
+            ingest_batch(lake)
+        rows = [row["_record"] for path in parts(root) for row in pq.ParquetFile(path).read().to_pylist()]
+        assert sorted(rows) in ([*range(15)], [0, *range(15)]), "no row is gone or there twice at any time"
+    monkeypatch.setattr("lake_pipeline.ingest.reconcile.owner_is_dead", bool)
+    recover(lake)
+    list(ingest_all(lake))
+
+    assert types_of(root, "n") == {"double"}
+    assert [row["n"] for row in read_by_pyarrow(root)] == [float(each["n"]) for each in integers] + [0.5]
+    recover(lake)
+    sweep_pending(lake)
+    assert whole(lake)
+
+
+def test_rewriting_that_fails_leaves_everything_as_it_was(
+    lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise StorageUnavailable("the disk went away")
+
+    land(root, file_of(record(n=0.5), name="b"))
+    with monkeypatch.context() as patch:
+        patch.setattr("lake_pipeline.ingest.widening.rewrite", unavailable)
+        (result,) = ingest(lake)
+    assert result.error == "the disk went away"
+    assert types_of(root, "n") == {"int64"}
+    assert whole(lake)
+
+
+def test_batches_that_widen_the_same_column_at_once_end_in_one_contract(
+    lake: Lake, root: Path, integers: list[Any]
+) -> None:
+    lake = replace(lake, batch_files=1)
+    fractions = {f"2026/week07/{n}.json": ndjson(record(n=n + 0.5), record(DAYS[1], n=n)) for n in range(8)}
+    land(root, fractions)
+    discover(lake)
+    threads = [threading.Thread(target=lambda: list(ingest_all(lake))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert types_of(root, "n") == {"double"}
+    assert lake.ledger.status().contract_version == 2
+    assert read_by_duckdb(root, "SELECT count(*), sum(n) FROM {lake}") == [(31, 30 + 28 + 32)]
+    assert whole(lake)
+
+
+class Paused:
+    """An engine that lets something happen between a conversion and its manifest, once."""
+
+    name = "in_process"
+
+    def __init__(self, lake: Lake, meanwhile: Callable[[], object]) -> None:
+        self._inner = lake.engine
+        self._meanwhile: Callable[[], object] | None = meanwhile
+
+    def convert(self, request: Any, *, on_progress: Any = None) -> Any:
+        report = self._inner.convert(request, on_progress=on_progress)
+        if self._meanwhile:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
+        return report
+
+
+def test_a_batch_of_integers_that_is_overtaken_by_a_widening_is_converted_again(
+    lake: Lake, root: Path, integers: list[Any]
+) -> None:
+    land(root, file_of(record(n=7), name="b"))
+    discover(lake)
+
+    def widen() -> None:
+        land(root, file_of(record(n=0.5), name="c"))
+        ingest(lake)
+
+    result = ingest_batch(replace(lake, engine=Paused(lake, widen)))
+    assert result is not None
+    assert result.error is None
+    assert types_of(root, "n") == {"double"}
+    assert read_by_duckdb(root, "SELECT count(*), sum(n) FROM {lake}") == [(17, 37.5)]
+    assert whole(lake)
+
+
+def test_a_widening_rewrites_what_was_published_while_it_was_converting(
+    lake: Lake, root: Path, integers: list[Any]
+) -> None:
+    land(root, file_of(record(n=0.5), name="b"))
+    discover(lake)
+
+    def publish_integers() -> None:
+        land(root, file_of(record(n=7), name="c"))
+        ingest(lake)
+
+    ingest_batch(replace(lake, engine=Paused(lake, publish_integers)))
+    assert types_of(root, "n") == {"double"}
+    assert read_by_duckdb(root, "SELECT count(*), sum(n) FROM {lake}") == [(17, 37.5)]
+    assert whole(lake)
+
+
+def test_a_widening_waits_for_a_batch_that_is_publishing_integers(
+    lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the lake and its manifest another batch passes its point of no return."""
+    land(root, file_of(record(n=7), name="b"))
+    discover(lake)
+    left: list[tuple[str, Manifest]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("lake_pipeline.ingest.batch.roll_forward", lambda _, *batch: left.append(batch))
+        ingest_batch(lake)
+
+    def publish_the_other(_: float) -> None:
+        from lake_pipeline.ingest.publish import roll_forward
+
+        while left:
+            roll_forward(lake, *left.pop())
+
+    monkeypatch.setattr("lake_pipeline.ingest.widening.time.sleep", publish_the_other)
+    land(root, file_of(record(n=0.5), name="c"))
+    ingest(lake)
+
+    assert left == []
+    assert types_of(root, "n") == {"double"}
+    assert read_by_duckdb(root, "SELECT count(*), sum(n) FROM {lake}") == [(17, 37.5)]
+    assert whole(lake)
+
+
+def test_a_widening_that_is_overtaken_by_another_one_lets_go_of_its_files(
+    lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the lake and its manifest another batch makes the same column wider."""
+    land(root, file_of(record(n=0.5), name="b"))
+    discover(lake)
+    real = Ledger.record_manifest
+    rewritten: list[int] = []
+
+    def late(self: Ledger, claim: Any, manifest: Manifest, *rest: Any) -> int:
+        rewritten.append(len(manifest.rewritten))
+        if len(rewritten) == 1:
+            land(root, file_of(record(n=1.5), name="c"))
+            ingest(lake)
+        return real(self, claim, manifest, *rest)
+
+    monkeypatch.setattr(Ledger, "record_manifest", late)
+    result = ingest_batch(lake)
+    assert result is not None
+    assert (result.error, result.rewritten_files) == (None, 0)
+    assert rewritten == [3, 3, 0]
+    assert read_by_duckdb(root, "SELECT count(*), sum(n) FROM {lake}") == [(17, 32.0)]
+    assert whole(lake)
+
+
+def test_a_lake_that_never_rests_takes_the_batch_without_widening(
+    lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is not what the ledger says, and never will be."""
+    part = parts(root)[0]
+    part.write_bytes(part.read_bytes())
+    monkeypatch.setattr("lake_pipeline.ingest.widening.time.sleep", lambda _: None)
+    land(root, file_of(record(n=0.5), name="b"))
+    (result,) = ingest(lake)
+
+    assert result.error is None
+    assert types_of(root, "n") == {"int64"}
+    assert read_by_pyarrow(root)[-1]["_rescued"] == '{"n":0.5}'
+    assert list(lake.ledger.wanted_widenings()) == ["n"]
+    assert list(lake.store.pending()) == []
+
+
+def test_pending_rewrites_of_a_live_batch_are_not_swept(lake: Lake, root: Path, integers: list[Any]) -> None:
+    class Sweeping(DirectoryStore):
+        """Somebody sweeps just before the first object is published."""
+
+        def publish(self, pending: PendingObject) -> None:
+            assert sweep_pending(lake) == 0
+            super().publish(pending)
+
+    land(root, file_of(record(n=0.5), name="b"))
+    (result,) = ingest(replace(lake, store=Sweeping(root)))
+    assert result.error is None
+    assert types_of(root, "n") == {"double"}
+    assert whole(lake)
+
+
+def test_a_contract_does_not_widen_behind_the_back_of_published_files(
+    lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger itself refuses a wider contract from a batch that did not look for narrow files."""
+    seen: list[Exception] = []
+    real = Ledger.record_manifest
+
+    def without_rewriting(self: Ledger, claim: Any, manifest: Manifest, *rest: Any) -> int:
+        with pytest.raises(FilesMoved) as refused:
+            real(self, claim, replace(manifest, rewritten=(), as_of=None), *rest)
+        with pytest.raises(FilesMoved):
+            real(self, claim, replace(manifest, rewritten=(), as_of=0), *rest)
+        seen.append(refused.value)
+        return real(self, claim, manifest, *rest)
+
+    monkeypatch.setattr(Ledger, "record_manifest", without_rewriting)
+    land(root, file_of(record(n=0.5), name="b"))
+    ingest(lake)
+    assert len(seen) == 1
+    assert types_of(root, "n") == {"double"}
+
+
+def test_above_the_limit_fractions_are_rescued_and_the_lake_asks_to_widen(
+    lake: Lake, root: Path, integers: list[Any]
+) -> None:
+    small = replace(lake, rewrite_bytes=1)
+    land(root, file_of(record(n=0.5, l=[0.5], fresh=1), name="b"))
+    land(root, file_of(record(n=1.5), name="c"))
+    results = ingest(small)
+
+    assert [result.error for result in results] == [None]
+    assert types_of(root, "n") == {"int64"}
+    assert lake.ledger.status().wanted_widenings == ("l", "n")
+    rescued = [json.loads(row["_rescued"]) for row in read_by_pyarrow(root) if row["_rescued"]]
+    assert rescued == [{"n": 0.5, "l": [0.5]}, {"n": 1.5}]
+    verdicts = {verdict.partition.day.isoformat(): verdict for verdict in verify(lake, partitions_of(lake))}
+    assert all(verdict.passed for verdict in verdicts.values())
+    assert "lake contract widen n" in verdicts[DAYS[0]].schema.text
+    assert verdicts[DAYS[0]].schema.warns
+
+    done = widen_column(small, "n")
+    assert (done.before, done.after, done.files) == ("int64", "double", 4)
+    assert types_of(root, "n") == {"double"}
+    assert lake.ledger.status().wanted_widenings == ("l",)
+    assert widen_column(small, "l").after == "list<element: double>"
+    assert types_of(root, "l") == {"list<element: double>"}
+    assert not any(verdict.schema.warns for verdict in verify(lake, partitions_of(lake)))
+    assert whole(lake)
+
+
+def test_a_column_that_only_this_batch_has_is_never_too_large_to_widen(lake: Lake, root: Path) -> None:
+    land(root, file_of(record(other=1)))
+    ingest(lake)
+    land(root, file_of(*[record(n=1) for _ in range(500)], *[record(n=0.5) for _ in range(500)], name="b"))
+    (result,) = ingest(replace(lake, rewrite_bytes=0))
+    assert result.error is None
+    assert lake.ledger.status().wanted_widenings == ()
+    assert lake.ledger.status().rows_rescued == 0
+
+
+def test_what_a_wish_is_about_is_widened_and_nothing_beside_it(lake: Lake, root: Path, integers: list[Any]) -> None:
+    land(root, file_of(record(s=[{"x": 1, "id": 5}])))
+    ingest(lake)
+    with pytest.raises(PermanentError, match="2 kinds of integers"):
+        widen_column(lake, "s")
+    land(root, file_of(record(s=[{"x": 0.5, "id": 5}]), name="b"))
+    ingest(replace(lake, rewrite_bytes=0))
+    widen_column(lake, "s")
+    assert {"x: double" in kind and "id: double" not in kind for kind in types_of(root, "s")} == {True}
+    assert whole(lake)
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"), [("mode", "nothing to widen"), ("nope", "No column comes from nope"), ("a..b", "character")]
+)
+def test_what_can_not_be_widened_says_why(lake: Lake, root: Path, integers: list[Any], path: str, problem: str) -> None:
+    with pytest.raises(PermanentError, match=problem):
+        widen_column(lake, path)
+    assert whole(lake)
+
+
+@pytest.mark.parametrize(
+    ("where", "widened"),
+    [("ledger.ledger.Ledger.record_manifest", False), ("ingest.widen_column.roll_forward", True)],
+)
+def test_a_widening_that_dies_has_happened_or_not(
+    lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch, where: str, widened: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(f"lake_pipeline.{where}", dies)
+        if not widened:
+            patch.setattr(Ledger, "release", lambda *_, **__: None)
+        with pytest.raises(SystemExit):
+            widen_column(lake, "n")
+    assert types_of(root, "n") == {"int64"}
+    monkeypatch.setattr("lake_pipeline.ingest.reconcile.owner_is_dead", bool)
+    recover(lake)
+    assert types_of(root, "n") == {"double" if widened else "int64"}
+    assert whole(lake)
+    if not widened:
+        assert widen_column(lake, "n").rows == 15
+        assert whole(lake)
+
+
+def test_new_fields_inside_lists_need_no_rewriting(lake: Lake, root: Path, integers: list[Any]) -> None:
+    before = {path: path.read_bytes() for path in parts(root)}
+    land(root, file_of(record(s=[{"x": 1, "new": "t"}]), name="b"))
+    (result,) = ingest(lake)
+    assert result.rewritten_files == 0
+    assert {path: path.read_bytes() for path in before} == before
+    assert read_by_duckdb(root, "SELECT count(*), count(s[1].new) FROM {lake}") == [(16, 1)]
+    contract = lake.ledger.contract()
+    assert contract is not None
+    table = ds.dataset([str(path) for path in parts(root)], schema=contract.arrow_schema()).to_table()
+    assert sum(row["s"][0]["new"] == "t" for row in table.to_pylist() if row["s"]) == 1
+    assert whole(lake)
