@@ -6,9 +6,10 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
+PEERS := .venv-bench/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format docs screenshots bench clean clean-lake
+.PHONY: help install demo dev test test-large fuzz check format docs screenshots bench bench-quick bench-docs clean clean-lake
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +36,12 @@ dev: $(INSTALLED) ## Open the Dagster UI on a generated landing zone; Ctrl-C end
 test: $(INSTALLED) ## Run all tests (one: .venv/bin/pytest -k part_of_its_name)
 	@$(BIN)/pytest -q -n 2 --dist worksteal
 
+test-large: $(INSTALLED) ## A 5 GB file of lines and a 2 GB array in 1 GiB of memory, and every bomb at full size
+	@FULL_SIZE=1 $(BIN)/pytest -q -s --timeout 3600 lake_pipeline_tests/conformance/test_large.py
+
+fuzz: $(INSTALLED) ## Mutated inputs for ten minutes; other: make fuzz ARGUMENTS="--seconds 3600 --seed 7"
+	@$(BIN)/python -m lake_pipeline_tests.fuzz $(ARGUMENTS)
+
 check: $(INSTALLED) ## Formatting, lint, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -51,11 +58,25 @@ docs: $(INSTALLED) ## Write docs/settings.md anew from the settings
 screenshots: $(INSTALLED) ## Make docs/images anew from a running UI (needs a Chromium)
 	@$(BIN)/python docs/screenshots.py
 
-bench: $(INSTALLED) ## Measure the conversion kernel against its peers on this machine
-	@$(BIN)/python bench/convert.py
+# The peers are large and none of our business otherwise, so they have an environment of their own, with the same
+# versions of everything that both have.
+$(PEERS): pyproject.toml constraints.txt bench/constraints.txt | $(INSTALLED)
+	@test -x .venv-bench/bin/python || $(BIN)/python -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -c bench/constraints.txt -e '.[bench]'
+	@touch $@
+
+bench: $(PEERS) ## Measure the conversion kernel against its peers on this machine (about ten minutes)
+	@.venv-bench/bin/python -m bench $(ARGUMENTS)
+
+bench-quick: $(PEERS) ## The same on one data set and with the fast peers (about one minute)
+	@.venv-bench/bin/python -m bench --quick $(ARGUMENTS)
+
+bench-docs: $(PEERS) ## The same as bench, and write docs/benchmarks.md anew (on a quiet machine)
+	@.venv-bench/bin/python -m bench --write docs/benchmarks.md $(ARGUMENTS)
 
 clean: ## Remove .venv and every cache (not the lake)
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The embedded PostgreSQL ends with the last command that uses it, so there is nothing to stop.

@@ -1,0 +1,91 @@
+"""`make bench`: arguments, runs, tables. Ends with 1 when this project's own account is wrong or it failed."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.contenders import CONTENDERS
+from bench.datasets import DATA_SETS, generated
+from bench.machine import cores, facts, is_busy, versions
+from bench.measuring import Arena, Failed, Measured, take_turns
+from bench.page import write_page
+from bench.report import as_json, as_text, dataset_table, dataset_title, targets_table
+from bench.results import US, Results
+
+QUICK = ("lake", "duckdb", "polars")
+
+
+def main() -> int:
+    arguments = _arguments()
+    machine = facts()
+    if is_busy():
+        print("This machine is busy with something else: the figures will say little.", file=sys.stderr)
+    results = _measured(arguments)
+    chosen = [CONTENDERS[name] for name in arguments.contenders]
+    if arguments.json:
+        print(as_json(results, machine, versions(chosen)))
+    else:
+        _print(results)
+    if arguments.write:
+        page = write_page(results, _command(sys.argv[1:]), arguments.rounds, machine, versions(chosen))
+        arguments.write.write_text(page)
+    return 1 if _ours_is_wrong(results) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--sets", nargs="+", choices=DATA_SETS, default=list(DATA_SETS), help="data sets")
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--quick", action="store_true", help="one data set and the fast contenders")
+    parser.add_argument("--megabytes", type=int, default=256, help="JSON in the largest data set (default: 256)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each fast contender (default: 3)")
+    parser.add_argument("--folder", type=Path, default=Path(".bench"), help="for data and runs (default: .bench)")
+    parser.add_argument("--json", action="store_true", help="every run as JSON instead of the tables")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page docs/benchmarks.md is made of")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.sets, arguments.contenders = ["lines"], list(QUICK)
+    return arguments
+
+
+def _command(given: list[str]) -> str:
+    """The make command that gives the same page again; `--write` and its page are part of the target."""
+    at = given.index("--write")
+    further = shlex.join(given[:at] + given[at + 2 :])
+    return "make bench-docs" + (f" ARGUMENTS='{further}'" if further else "")
+
+
+def _measured(arguments: argparse.Namespace) -> Results:
+    abouts, runs = {}, list[Measured | Failed]()
+    contenders = [CONTENDERS[name] for name in arguments.contenders]
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="runs-", dir=arguments.folder) as folder:
+        arena = Arena(folder=Path(folder).resolve(), cores=cores(), rounds=arguments.rounds)
+        for name in arguments.sets:
+            each = DATA_SETS[name]
+            total = int(arguments.megabytes * 1_000_000 * each.share)
+            raw, about = generated(each, total, arguments.folder / "data")
+            abouts[name] = about
+            runs += take_turns(each, raw, about, contenders, arena)
+    return Results(abouts=abouts, runs=runs)
+
+
+def _print(results: Results) -> None:
+    for name, about in results.abouts.items():
+        print(f"\n{dataset_title(about)}\n\n{as_text(dataset_table(results, name))}")
+    print(f"\n{as_text(targets_table(results))}")
+    for problem in results.problems():
+        print(f"PROBLEM {problem}")
+
+
+def _ours_is_wrong(results: Results) -> bool:
+    failed = any(isinstance(run, Failed) and run.contender == US for run in results.runs)
+    return failed or any(f": {US} " in problem for problem in results.problems())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""This project's kernel with everything on, as a batch of the ledger would run it, and made visible at the end."""
+
+from __future__ import annotations
+
+from bench.task import Account, Contender, Run, Task
+
+ZONE = "all_historical_files"
+
+
+def prepare(task: Task) -> Run:
+    from lake_pipeline.convert.in_process import InProcessEngine
+    from lake_pipeline.convert.request import ConversionOptions, ConversionRequest
+    from lake_pipeline.model.files import RawFile
+    from lake_pipeline.storage.directory import DirectoryStore
+    from lake_pipeline.storage.zones import CURATED_NAME
+
+    (task.work / ZONE).symlink_to(task.raw.resolve(), target_is_directory=True)
+    store = DirectoryStore(task.work)
+
+    def run() -> Account:
+        found = sorted(store.objects(f"{ZONE}/"), key=lambda info: info.key)
+        request = ConversionRequest(
+            batch_id="00000000-0000-0000-0000-000000000000",
+            files=tuple(
+                RawFile(file_id=number, key=info.key, etag=info.etag, size=info.size)
+                for number, info in enumerate(found)
+            ),
+            contract=None,
+            options=ConversionOptions(workers=task.cores),
+        )
+        manifest = InProcessEngine(store).convert(request).manifest
+        for pending in manifest.objects:
+            store.publish(pending)
+        return Account(
+            folder=CURATED_NAME,
+            read=sum(file.read for file in manifest.files),
+            quarantined=sum(file.quarantined for file in manifest.files),
+            rescued=sum(file.rescued for file in manifest.files),
+        )
+
+    return run
+
+
+CONTENDER = Contender(
+    name="lake",
+    title="lake_pipeline",
+    packages=("pyarrow", "numpy", "orjson"),
+    prepare=prepare,
+    rounds=3,
+    does="""\
+The `in_process` engine on a directory, with the default `ConversionOptions` and as many workers as there are cores.
+In the measured time: listing the files, inferring the contract (none is given), parsing, placing by date and mode,
+the provenance columns `_file_id`, `_record`, `_batch_id` and `_rescued`, the quarantine of broken records with their
+bytes and offsets, the account of every file, Parquet with zstd, flushing every part to disk, and the rename that
+makes it visible.""",
+    spared="The ledger: claims, the manifest in PostgreSQL, the archive.",
+)

@@ -1,0 +1,37 @@
+"""One run of one contender, in the process that ends with it. Not called by people: `measuring` starts it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.contenders import CONTENDERS
+from bench.task import Task
+
+RESULT = "result.json"
+"""Where it says how it went, in its working folder: peers print what they like."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("contender", choices=CONTENDERS)
+    parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--cores", type=int, required=True)
+    parser.add_argument("--dirty", action="store_true")
+    arguments = parser.parse_args()
+    task = Task(raw=arguments.raw, work=arguments.work, dirty=arguments.dirty, cores=arguments.cores)
+    started = time.perf_counter()
+    run = CONTENDERS[arguments.contender].prepare(task)
+    ready = time.perf_counter()
+    account = run()
+    done = time.perf_counter()
+    result = {"start_seconds": ready - started, "seconds": done - ready, "account": asdict(account)}
+    (task.work / RESULT).write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
