@@ -44,6 +44,10 @@ class NoPlace(ValueError):
         self.reason = reason
         super().__init__(text)
 
+    def forgetting(self) -> NoPlace:
+        """The same without its traceback, which holds everything that was at hand where it was raised: a block."""
+        return NoPlace(self.reason, str(self))
+
 
 class Days:
     """The days of one time zone, given by its IANA name."""

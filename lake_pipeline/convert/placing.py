@@ -113,7 +113,7 @@ class Placer:
         try:
             return self._in_range(self._days.of(value))
         except NoPlace as problem:
-            return problem
+            return problem.forgetting()
 
     def _key_day(self, file: FilePlace) -> date | NoPlace:
         if file.day is None:
@@ -121,7 +121,7 @@ class Placer:
         try:
             return self._in_range(file.day)
         except NoPlace as problem:
-            return problem
+            return problem.forgetting()
 
     def _in_range(self, day: date) -> date:
         first, last = self._options.first_date, self._options.last_date

@@ -26,6 +26,7 @@ DEFAULTS_IN_WORDS = {
     "last_date": "tomorrow (UTC)",
     "workers": "all cores",
     "batch_bytes": "`2GB`",
+    "rewrite_bytes": "`1GiB`",
     "max_record_bytes": "`32MiB`",
     "part_bytes": "`512MiB`",
     "memory_bytes": "`256MiB`",

@@ -391,4 +391,4 @@ def test_under_any_rules_both_parsers_give_the_same_rows(lines: list[bytes], rul
         slow = lake.convert({KEY: b"\n".join(later)}, rules=rules, contract=contract)
         assert fast.rows() == slow.rows()
         assert fast.quarantined() == slow.quarantined()
-        assert fast.contract == slow.contract
+        assert fast.contract.columns == slow.contract.columns
