@@ -1,36 +1,26 @@
 """Framing: cut a stream of text bytes into blocks of whole records, whatever the layout of the file.
 
-The layout is told by the content of the first bytes. Memory is bounded by the block and the longest record.
+Memory is bounded by the block and the longest record. How documents stand in the file is for `layouts` to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from enum import Enum, auto
 from itertools import islice
 
 import numpy as np
-import orjson
 
 from lake_pipeline.convert.decoding import Decoded
+from lake_pipeline.convert.layouts import Layout, sniff
 from lake_pipeline.convert.records import MAX_RECORDS, SPACES, Records, frame_lines, frame_spans, gap_positions
 from lake_pipeline.convert.scanning import Scanner, Spans
-from lake_pipeline.convert.tolerant import Broken, loads
 from lake_pipeline.errors import BadInput
 
 BLOCK_BYTES = 8 << 20
 """Text bytes of a block: large enough that per-block work vanishes, small enough to stay in a few cache sizes."""
 
-_SNIFF_LINES = 8
 _ENDS = (b" ", b"\t", b"\r", b"\n")
 _SEPARATORS = SPACES + b",[]"
-
-
-class Layout(Enum):
-    """How documents stand in a file: one a line, or found by their brackets (an array of them included)."""
-
-    LINES = auto()
-    DOCUMENTS = auto()
 
 
 def blocks(text: Decoded, *, max_record_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Records]:
@@ -55,50 +45,6 @@ def head_records(text: Decoded, size: int) -> Iterator[Records]:
     framing = Lines if sniff(head) is Layout.LINES else Documents
     found = framing(text.start, size)
     yield from found.feed(head) if len(head) == size else found.finish(head, is_cut=False)
-
-
-def sniff(head: bytes) -> Layout:
-    """The layout of a file that begins with `head`.
-
-    Lines, where one of the first lines is a document by itself, unless the very first document is longer than its
-    line; else documents. What begins with neither bracket is lines, so that damage costs a line only.
-    """
-    text = head.lstrip(SPACES)
-    if text[:1] != b"{":
-        return Layout.DOCUMENTS if text[:1] == b"[" else Layout.LINES
-    end = text.find(b"\n")
-    if end < 0 or not _is_object(text[:end]):
-        others = text[end + 1 :].split(b"\n", _SNIFF_LINES)[:_SNIFF_LINES] if end >= 0 else []
-        if not any(map(_is_object, others)) or _first_document_is_longer(text, end):
-            return Layout.DOCUMENTS
-    return Layout.LINES
-
-
-def _is_object(line: bytes) -> bool:
-    line = line.strip(SPACES)
-    if not (line.startswith(b"{") and line.endswith(b"}")):
-        return False
-    try:
-        return isinstance(orjson.loads(line), dict)
-    except orjson.JSONDecodeError:
-        return _is_odd_object(line)
-
-
-def _is_odd_object(line: bytes) -> bool:
-    """The same for what orjson refuses and we take: NaN, numbers of any size, lone surrogates."""
-    try:
-        loads(line)
-    except Broken:
-        return False
-    return True
-
-
-def _first_document_is_longer(text: bytes, line_end: int) -> bool:
-    spans = Scanner().feed(text)
-    if not len(spans):
-        return False
-    start, end = spans[0].tolist()
-    return end > line_end and _is_object(text[start:end])
 
 
 class _Unframed:

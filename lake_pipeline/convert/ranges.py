@@ -11,7 +11,8 @@ from contextlib import closing
 from typing import BinaryIO
 
 from lake_pipeline.convert.decoding import BOM, read_full
-from lake_pipeline.convert.framing import BLOCK_BYTES, Layout, Lines, sniff
+from lake_pipeline.convert.framing import BLOCK_BYTES, Lines
+from lake_pipeline.convert.layouts import Layout, sniff
 from lake_pipeline.convert.reading import open_text
 from lake_pipeline.convert.records import Records
 from lake_pipeline.convert.request import ConversionOptions

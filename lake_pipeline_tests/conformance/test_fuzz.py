@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lake_pipeline_tests.fuzz.__main__ import fuzz
 
-INPUTS = 20_000
+INPUTS = 12_000
 
 
 def test_mutated_inputs_are_accounted_for_and_crash_nothing() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lake_pipeline.convert.framing import Layout, sniff
+from lake_pipeline.convert.layouts import Layout, sniff
 from lake_pipeline.model.manifest import Outcome
 from lake_pipeline_tests.cases import zstd
 from lake_pipeline_tests.factories import Converted, LakeOnDisk

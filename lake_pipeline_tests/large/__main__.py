@@ -1,6 +1,7 @@
-"""Convert one generated file: `python -m lake_pipeline_tests.large --layout lines --megabytes 5000`.
+"""Convert generated files, one after the other: `python -m lake_pipeline_tests.large lines:5000 array:2000`.
 
-Prints what came of it as JSON: records, outcome, peak resident bytes, seconds, MB of JSON a second.
+A file is a name from `files.LAYOUTS` and how many megabytes of text it has. Prints what came of each as a line of
+JSON: records, outcome, the most resident bytes so far, seconds, MB of text a second.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from lake_pipeline_tests.large.files import LAYOUTS
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lake_pipeline_tests.large", description=__doc__)
-    parser.add_argument("--layout", choices=sorted(LAYOUTS), required=True)
-    parser.add_argument("--megabytes", type=int, required=True, help="of JSON text, before any compression")
+    parser.add_argument("files", nargs="+", metavar="LAYOUT:MEGABYTES", help=", ".join(LAYOUTS))
     parser.add_argument("--folder", type=Path, help="where to work (default: the system's folder for such)")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        print(json.dumps(_measured(DirectoryStore(Path(folder)), asked.layout, asked.megabytes)))
+    for file in asked.files:
+        layout, _, megabytes = file.partition(":")
+        with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+            print(json.dumps(_measured(DirectoryStore(Path(folder)), layout, int(megabytes))), flush=True)
 
 
 def _measured(store: DirectoryStore, layout: str, megabytes: int) -> dict[str, object]:
@@ -39,19 +41,19 @@ def _measured(store: DirectoryStore, layout: str, megabytes: int) -> dict[str, o
     assert info is not None
     raw = RawFile(file_id=1, key=key, etag=info.etag, size=info.size)
     request = ConversionRequest(batch_id="large", files=(raw,), contract=None)
-    before = _peak()
     started = time.monotonic()
     report = InProcessEngine(store).convert(request)
     seconds = time.monotonic() - started
     outcome = report.manifest.files[0]
     return {
+        "layout": layout,
+        "megabytes": megabytes,
         "outcome": outcome.outcome.value,
         "reason": outcome.reason,
         "read": outcome.read,
         "published": outcome.published,
         "quarantined": outcome.quarantined,
         "rows": sum(part.rows for part in report.manifest.curated),
-        "peak_before": before,
         "peak": _peak(),
         "seconds": round(seconds, 2),
         "megabytes_a_second": round(megabytes / seconds, 1),

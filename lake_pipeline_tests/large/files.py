@@ -128,6 +128,4 @@ LAYOUTS: dict[str, Callable[[BinaryIO, int], int]] = {
     "tiny-broken-lines": _bomb(b"1\n"),
     "tiny-objects": _bomb(b"{}\n"),
     "tiny-elements": _bomb(b"1,", before=b"[", after=b"1]"),
-    "tiny-documents": _bomb(b"{}", before=b"{} "),
-    "same-records": _bomb(b'{"event_time":"2026-02-03","mode":"live","n":1}\n'),
 }

@@ -11,7 +11,7 @@ from lake_pipeline_tests.reference import walk
 texts = st.text(st.sampled_from('{}[]"\\, x\n'), max_size=60)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(pieces=st.lists(texts, min_size=1, max_size=4))
 def test_documents_are_found_by_their_brackets_in_whatever_pieces_a_text_comes(pieces: list[str]) -> None:
     scanner = Scanner()
