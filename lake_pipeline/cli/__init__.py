@@ -1,8 +1,8 @@
 """`lake`: the commands. Each loads the settings, calls one use case and shows what came out.
 
 The modules are by intention: `files` (discover, ingest, status), `reading` (query), `showing` (demo, dev),
-`contract`, `ledger`. What is slow to import (Dagster, DuckDB, SQLAlchemy) is imported by the command that needs it, so
-that `lake --help` and `lake status` answer at once.
+`contract`, `fsck`, `ledger`. What is slow to import (Dagster, DuckDB, SQLAlchemy) is imported by the command that
+needs it, so that `lake --help` and `lake status` answer at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import click
 from lake_pipeline import __version__
 from lake_pipeline.cli.contract import contract
 from lake_pipeline.cli.files import discover, ingest, status
+from lake_pipeline.cli.fsck import fsck
 from lake_pipeline.cli.group import LakeGroup
 from lake_pipeline.cli.ledger import ledger
 from lake_pipeline.cli.output import log_to_stderr
@@ -30,5 +31,5 @@ def main(verbose: bool) -> None:
     log_to_stderr(verbose)
 
 
-for command in (demo, dev, discover, ingest, status, query, contract, ledger):
+for command in (demo, dev, discover, ingest, status, fsck, query, contract, ledger):
     main.add_command(command)

@@ -13,6 +13,7 @@ from lake_pipeline.convert.placing import KeyPlacer
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.model.files import DiscoveredFile
 from lake_pipeline.storage import zones
+from lake_pipeline.storage.objects import ObjectInfo, ObjectStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,12 @@ def discover(lake: Lake, on_progress: Callable[[int], None] | None = None) -> Di
     )
 
 
+def landing_objects(store: ObjectStore) -> Iterator[ObjectInfo]:
+    """Every object of the landing zones, and what else lies in their folders; page by page, in no promised order."""
+    for zone in (*store.folders(zones.YEAR_FOLDER), zones.HISTORY):
+        yield from store.objects(zone)
+
+
 class _Listing:
     """Walks the landing zones and counts what it meets."""
 
@@ -57,15 +64,14 @@ class _Listing:
         self.skipped = 0
 
     def files(self) -> Iterator[DiscoveredFile]:
-        for zone in (*self._store.folders(zones.YEAR_FOLDER), zones.HISTORY):
-            for info in self._store.objects(zone):
-                lane = zones.lane_of(info.key)
-                if lane is None or _is_hidden(info.key):
-                    self.skipped += 1
-                    continue
-                self._count()
-                expected = self._placer.partition(info.key)
-                yield DiscoveredFile(key=info.key, etag=info.etag, size=info.size, lane=lane, expected=expected)
+        for info in landing_objects(self._store):
+            lane = zones.lane_of(info.key)
+            if lane is None or _is_hidden(info.key):
+                self.skipped += 1
+                continue
+            self._count()
+            expected = self._placer.partition(info.key)
+            yield DiscoveredFile(key=info.key, etag=info.etag, size=info.size, lane=lane, expected=expected)
 
     def _count(self) -> None:
         self.seen += 1

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
+from itertools import islice
 
 from lake_pipeline.errors import LakeError
 from lake_pipeline.ingest.archive import archive_originals
@@ -23,6 +25,9 @@ BATCH_IN_KEY = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-
 """Curated and quarantine keys carry the id of the batch that wrote them."""
 
 SWEEP_PAGE = 1000
+
+OVER = frozenset({BatchState.ABANDONED, BatchState.FAILED, BatchState.PUBLISHED})
+"""States in which a batch publishes nothing any more."""
 
 
 def recover(lake: Lake) -> None:
@@ -48,24 +53,25 @@ def sweep_pending(lake: Lake) -> int:
     An object whose batch the ledger does not know, or that is still claimed or being published, stays.
     """
     swept = 0
-    page: list[tuple[str, PendingObject]] = []
-    for pending in lake.store.pending():
-        found = BATCH_IN_KEY.search(pending.key)
-        if found:
-            page.append((found.group(1), pending))
-        if len(page) == SWEEP_PAGE:
-            swept += _sweep(lake, page)
-            page = []
-    return swept + _sweep(lake, page)
+    for pending, state in pending_objects(lake):
+        if state in OVER:
+            lake.store.abort(pending)
+            swept += 1
+    return swept
 
 
-def _sweep(lake: Lake, page: list[tuple[str, PendingObject]]) -> int:
-    states = lake.ledger.batch_states({batch_id for batch_id, _ in page})
-    over = {BatchState.ABANDONED, BatchState.FAILED, BatchState.PUBLISHED}
-    if BatchState.PUBLISHED in states.values() and lake.ledger.someone_rewrites():
-        # A published file that is being rewritten has the id of the batch that wrote it first.
-        over.remove(BatchState.PUBLISHED)
-    orphans = [pending for batch_id, pending in page if states.get(batch_id) in over]
-    for pending in orphans:
-        lake.store.abort(pending)
-    return len(orphans)
+def pending_objects(lake: Lake) -> Iterator[tuple[PendingObject, BatchState | None]]:
+    """Every pending object with the state of its batch; None where the ledger knows none.
+
+    What may belong to a batch that rewrites published files, which have the id of the batch that wrote them first,
+    is left out.
+    """
+    pending = lake.store.pending()
+    while page := list(islice(pending, SWEEP_PAGE)):
+        states = lake.ledger.batch_states({found.group(1) for each in page if (found := BATCH_IN_KEY.search(each.key))})
+        rewriting = BatchState.PUBLISHED in states.values() and lake.ledger.someone_rewrites()
+        for each in page:
+            found = BATCH_IN_KEY.search(each.key)
+            state = states.get(found.group(1)) if found else None
+            if not (rewriting and state is BatchState.PUBLISHED):
+                yield each, state

@@ -1,11 +1,12 @@
 """The ledger: the queue and the account of every raw file, in PostgreSQL.
 
 This is the one class that the rest of the program uses. What it does is written in its parts: registering,
-claims, recovery, publishing, contracts and views.
+claims, recovery, publishing, contracts, views and auditing.
 """
 
 from __future__ import annotations
 
+from lake_pipeline.ledger.auditing import Auditing
 from lake_pipeline.ledger.claims import Claiming
 from lake_pipeline.ledger.contracts import Contracts
 from lake_pipeline.ledger.publishing import Publishing
@@ -14,7 +15,7 @@ from lake_pipeline.ledger.registering import Registering
 from lake_pipeline.ledger.views import Views
 
 
-class Ledger(Registering, Claiming, Recovering, Publishing, Contracts, Views):
+class Ledger(Registering, Claiming, Recovering, Publishing, Contracts, Views, Auditing):
     """The ledger at a PostgreSQL URL. It connects when first used; safe to share between threads.
 
     Every method may raise `LedgerUnavailable` (trying again may help; nothing was written), `OutcomeUnknown` (the

@@ -142,3 +142,24 @@ def test_a_given_ledger_is_migrated_only_when_asked(monkeypatch: pytest.MonkeyPa
     assert migrated["before"] is None
     assert lake("status").exit_code == 0
     assert "up to date" in lake("ledger", "migrate").stdout
+
+
+@pytest.mark.usefixtures("landing_zone")
+def test_fsck_exits_with_0_only_when_nothing_is_wrong(tmp_path: Path) -> None:
+    lake("discover")
+    lake("ingest")
+    assert lake("fsck").stdout == "The store and the ledger agree.\n"
+    archived = tmp_path / "lake" / "raw-json-data-processed" / "2026" / "week06" / "a.json"
+    (tmp_path / "lake" / "2026" / "week06").mkdir(parents=True, exist_ok=True)
+    archived.rename(tmp_path / "lake" / "2026" / "week06" / "a.json")
+
+    wrong = lake("fsck", "--shallow", "--json")
+    assert wrong.exit_code == 1
+    finding, summary = map(json.loads, wrong.stdout.splitlines())
+    assert (finding["problem"], finding["mendable"], finding["mended"]) == ("HALF_MOVED", True, False)
+    assert summary == {"clean": False, "found": {"HALF_MOVED": 1}, "mended": 0}
+
+    repaired = lake("fsck", "--repair")
+    assert repaired.exit_code == 0
+    assert repaired.stdout.startswith("HALF_MOVED (mended): 2026/week06/a.json is archived")
+    assert lines(lake("fsck", "--json")) == [{"clean": True, "found": {}, "mended": 0}]

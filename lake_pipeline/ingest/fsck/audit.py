@@ -1,0 +1,64 @@
+"""The whole of fsck: one look at everything, in the order in which mending one thing helps the next.
+
+It reads; it writes only where `repair` is asked for, and then only through the use cases that do the same every day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from lake_pipeline.errors import LakeError
+from lake_pipeline.ingest.fsck import originals, published, unfinished
+from lake_pipeline.ingest.fsck.accounts import accounts
+from lake_pipeline.ingest.fsck.contents import Reader, Share
+from lake_pipeline.ingest.fsck.findings import Finding
+from lake_pipeline.ingest.fsck.ordering import Sorter
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ledger.auditing import AuditedObject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """How to look: `shallow` reads no published file, `repair` mends what is safe."""
+
+    lake: Lake
+    shallow: bool = False
+    repair: bool = False
+
+    def findings(self) -> Iterator[Finding]:
+        """Everything that is wrong, as it is found. Raises `LedgerUnavailable` and `StorageUnavailable`."""
+        for finding in self._look():
+            yield self._mended(finding) if self.repair and finding.mend else finding
+
+    def _look(self) -> Iterator[Finding]:
+        yield from unfinished.stuck_batches(self.lake)
+        yield from unfinished.orphaned_pending(self.lake)
+        yield from originals.landing_zones(self.lake)
+        yield from originals.archive(self.lake)
+        yield from self._look_at_published()
+
+    def _look_at_published(self) -> Iterator[Finding]:
+        if self.shallow:
+            yield from published.curated(self.lake, _by_name)
+            yield from published.quarantine(self.lake, _by_name)
+            yield from accounts(self.lake, None)
+            return
+        with Sorter[Share](lambda share: share.file_id) as shares:
+            reader = Reader(self.lake, shares.add)
+            yield from published.curated(self.lake, reader.curated)
+            yield from published.quarantine(self.lake, reader.quarantine)
+            yield from accounts(self.lake, shares)
+
+    def _mended(self, finding: Finding) -> Finding:
+        assert finding.mend is not None, "only what can be mended is"
+        try:
+            finding.mend()
+        except LakeError as error:
+            return replace(finding, text=f"{finding.text} That did not work: {error}")
+        return replace(finding, mended=True)
+
+
+def _by_name(_: AuditedObject) -> Iterator[Finding]:
+    """A shallow look ends where an object is there as the ledger knows it."""
+    return iter(())

@@ -1,0 +1,111 @@
+-- What `lake fsck` compares with the store: everything, page by page in the order of an index. Nothing here locks or
+-- writes.
+
+-- name: files_by_key
+-- A page of all file versions in the order of their keys.
+SELECT file_id, s3_key, etag, size_bytes, processing_status, archive_state, archive_key,
+    EXTRACT(epoch FROM now() - updated_at) AS age
+FROM file_processing_status
+WHERE (s3_key, etag) > (:s3_key, :etag)
+ORDER BY s3_key, etag LIMIT :limit;
+
+-- name: versions_of_key
+-- All versions of one key.
+SELECT file_id, s3_key, etag, size_bytes, processing_status, archive_state, archive_key,
+    EXTRACT(epoch FROM now() - updated_at) AS age
+FROM file_processing_status
+WHERE s3_key = :s3_key ORDER BY etag;
+
+-- name: files_by_archive_key
+-- A page of the files that have a place in the archive, in the order of these places.
+SELECT file_id, s3_key, etag, size_bytes, processing_status, archive_state, archive_key,
+    EXTRACT(epoch FROM now() - updated_at) AS age
+FROM file_processing_status
+WHERE archive_key IS NOT NULL AND archive_key > :archive_key
+ORDER BY archive_key LIMIT :limit;
+
+-- name: file_of_archive_key
+-- The file whose place in the archive this is.
+SELECT file_id, s3_key, etag, size_bytes, processing_status, archive_state, archive_key,
+    EXTRACT(epoch FROM now() - updated_at) AS age
+FROM file_processing_status
+WHERE archive_key = :archive_key;
+
+-- name: accounts_by_id
+-- A page of the accounts of files, with the rows that lineage says are in live curated files.
+SELECT file_id, s3_key, processing_status, CAST(batch_id AS text) AS batch_id, rows_read, rows_published,
+    rows_quarantined, (
+        SELECT CAST(coalesce(sum(lineage.rows), 0) AS bigint) FROM lineage JOIN curated_file USING (curated_file_id)
+        WHERE lineage.file_id = file.file_id AND removed_commit IS NULL
+    ) AS lineage_rows
+FROM file_processing_status AS file
+WHERE file_id > :file_id
+ORDER BY file_id LIMIT :limit;
+
+-- name: account_of_id
+-- The same for one file.
+SELECT file_id, s3_key, processing_status, CAST(batch_id AS text) AS batch_id, rows_read, rows_published,
+    rows_quarantined, (
+        SELECT CAST(coalesce(sum(lineage.rows), 0) AS bigint) FROM lineage JOIN curated_file USING (curated_file_id)
+        WHERE lineage.file_id = file.file_id AND removed_commit IS NULL
+    ) AS lineage_rows
+FROM file_processing_status AS file
+WHERE file_id = :file_id;
+
+-- name: curated_by_key
+-- A page of the curated files that readers see, each with the rows that it has of each raw file.
+SELECT s3_key, rows, size_bytes, etag, (
+    SELECT json_object_agg(file_id, lineage.rows) FROM lineage WHERE lineage.curated_file_id = file.curated_file_id
+) AS rows_by_file
+FROM curated_file AS file
+WHERE removed_commit IS NULL AND s3_key > :s3_key
+ORDER BY s3_key LIMIT :limit;
+
+-- name: curated_of_key
+-- The same for one key.
+SELECT s3_key, rows, size_bytes, etag, (
+    SELECT json_object_agg(file_id, lineage.rows) FROM lineage WHERE lineage.curated_file_id = file.curated_file_id
+) AS rows_by_file
+FROM curated_file AS file
+WHERE removed_commit IS NULL AND s3_key = :s3_key;
+
+-- name: curated_of_file
+-- The curated files that readers see and that have rows of one raw file.
+SELECT s3_key, rows, size_bytes, etag, (
+    SELECT json_object_agg(file_id, lineage.rows) FROM lineage WHERE lineage.curated_file_id = file.curated_file_id
+) AS rows_by_file
+FROM curated_file AS file
+WHERE removed_commit IS NULL AND curated_file_id IN (SELECT curated_file_id FROM lineage WHERE file_id = :file_id)
+ORDER BY s3_key;
+
+-- name: was_curated
+-- Whether a curated file of this key was published and taken away again.
+SELECT EXISTS (SELECT FROM curated_file WHERE s3_key = :s3_key AND removed_commit IS NOT NULL);
+
+-- name: quarantine_by_key
+-- A page of the files with quarantined records.
+SELECT s3_key, rows, size_bytes, etag, CAST(batch_id AS text) AS batch_id FROM quarantine_file
+WHERE s3_key > :s3_key
+ORDER BY s3_key LIMIT :limit;
+
+-- name: quarantine_of_key
+-- The same for one key.
+SELECT s3_key, rows, size_bytes, etag, CAST(batch_id AS text) AS batch_id FROM quarantine_file WHERE s3_key = :s3_key;
+
+-- name: quarantine_of_batch
+-- The same for one batch.
+SELECT s3_key, rows, size_bytes, etag, CAST(batch_id AS text) AS batch_id FROM quarantine_file
+WHERE batch_id = CAST(:batch_id AS uuid);
+
+-- name: is_being_published
+-- Whether a batch past its point of no return is about to show an object under this key.
+SELECT EXISTS (
+    SELECT FROM batch CROSS JOIN (VALUES ('curated'), ('rewritten'), ('quarantine')) AS list (name)
+        CROSS JOIN LATERAL json_array_elements(coalesce(manifest -> list.name, '[]')) AS part
+    WHERE state = 'PUBLISHING' AND part -> 'object' ->> 'key' = :s3_key
+);
+
+-- name: batches_left
+-- The batches that are not over, with whether their lease has run out.
+SELECT CAST(batch_id AS text) AS batch_id, state, owner, lease_expires_at < now() AS expired, files
+FROM batch WHERE state IN ('CLAIMED', 'PUBLISHING') ORDER BY created_at;
