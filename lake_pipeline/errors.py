@@ -64,6 +64,26 @@ class StorageUnavailable(TransientError):
     """The object store did not answer, or answered that it is busy."""
 
 
+class StorageRefused(StorageUnavailable):
+    """The object store refuses: credentials, access or the bucket itself are wrong.
+
+    Somebody has to act. Nothing is wrong with the files that met it, so they wait like after any other outage.
+    """
+
+
+class ObjectFrozen(StorageUnavailable):
+    """The object stands in an archive storage class and can't be read before it is restored."""
+
+    reason = "archived_storage_class"
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(
+            f"{key} is in an archive storage class (Glacier). Restore it (S3 console, or `aws s3api restore-object`); "
+            "the next `lake discover` after that finds it readable."
+        )
+
+
 class ObjectMissing(PermanentError):
     """No object stands under this key (any more)."""
 

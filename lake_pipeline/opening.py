@@ -10,17 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from lake_pipeline.aws.access import AwsAccess
 from lake_pipeline.contract.rules import Rules
 from lake_pipeline.contract.rules_file import rules_from_toml
 from lake_pipeline.convert.in_process import InProcessEngine
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.errors import SettingsError
-from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE, Lake
 from lake_pipeline.ledger.embedded import embedded_url
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.migrate import migrate
 from lake_pipeline.settings import Settings
-from lake_pipeline.storage.directory import DirectoryStore
+from lake_pipeline.settings.kinds import S3Root
+from lake_pipeline.storage.opening import open_store
+from lake_pipeline.storage.places import DirectoryPlace, Place, S3Place
 
 LEDGER_DATABASE = "lake"
 """The ledger's database in the embedded PostgreSQL."""
@@ -44,7 +47,7 @@ def connect_lake(settings: Settings) -> Lake:
     """The same for a process that keeps it to its end. The caller closes `lake.ledger`, or nobody does."""
     # First, so that a wrong contract file ends a command before anything is started.
     options = conversion_options(settings)
-    store = DirectoryStore(settings.root)
+    store = open_store(place_of(settings))
     url = ledger_url(settings)
     if settings.ledger_url is None:
         migrate(url)
@@ -59,6 +62,20 @@ def connect_lake(settings: Settings) -> Lake:
         max_attempts=settings.max_attempts,
         rewrite_bytes=settings.rewrite_bytes,
     )
+
+
+def place_of(settings: Settings) -> Place:
+    """Where the lake is."""
+    if not isinstance(settings.root, S3Root):
+        return DirectoryPlace(path=str(settings.root))
+    access = AwsAccess(
+        region=settings.aws_region,
+        endpoint_url=settings.s3_endpoint_url,
+        # Converting threads hold one stream each while others publish, archive or list.
+        connections=settings.workers + REQUESTS_AT_ONCE,
+        timeout_seconds=settings.s3_timeout_seconds,
+    )
+    return S3Place(bucket=settings.root.bucket, prefix=settings.root.prefix, access=access)
 
 
 def ledger_url(settings: Settings) -> str:

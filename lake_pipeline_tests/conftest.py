@@ -1,4 +1,4 @@
-"""Fixtures that start something: the embedded PostgreSQL, once for each test process, and ledgers on it."""
+"""Fixtures that start something: the embedded PostgreSQL and what stands in for AWS, once for each test process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lake_pipeline.ledger.embedded import embedded_url, release
 from lake_pipeline.ledger.embedded_home import EmbeddedHome, take_lock
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.migrate import migrate
+from lake_pipeline_tests.aws.server import AwsServer, aws_server
 
 _numbers = itertools.count(1)
 
@@ -49,6 +50,13 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
     opened = Ledger(ledger_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[AwsServer]:
+    """What stands in for AWS, over HTTP. Tests take a bucket of their own from it."""
+    with aws_server() as server:
+        yield server
 
 
 def remove_embedded(home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +27,7 @@ def demo(json_: bool) -> None:
     from lake_pipeline.demo_data import ensure_landing_zone, made_counts
 
     settings = _demo_settings()
-    made = ensure_landing_zone(settings.root, settings.home)
+    made = ensure_landing_zone(settings.directory, settings.home)
     if made and not json_:
         click.echo(f"Made a landing zone in {settings.root}.")
     before = _discover(settings)
@@ -58,7 +59,9 @@ def dev(port: int, json_: bool) -> None:
     from lake_pipeline.defs.dev import run_dev
 
     try:
-        ensure_landing_zone(settings.root, settings.home)
+        # A lake on S3 is somebody's own.
+        if isinstance(settings.root, Path):
+            ensure_landing_zone(settings.root, settings.home)
     except LandingZoneTaken:
         click.echo(f"{settings.root} holds files of its own, so no landing zone was made.", err=True)
     if json_:

@@ -1,7 +1,7 @@
-"""SQL over the published files, by DuckDB. The only module that knows DuckDB.
+"""SQL over the published files, by DuckDB.
 
 The tables are views over exactly the files that the ledger lists as live, so a query never sees a file that is
-being replaced. Partition columns come from the paths, and DuckDB skips the files of other partitions by them.
+being replaced. How DuckDB gets at the files is a matter of `tables`.
 """
 
 from __future__ import annotations
@@ -12,28 +12,13 @@ from typing import Any
 
 import duckdb
 
+from lake_pipeline.consume.tables import QUARANTINE_NAME, make_tables
 from lake_pipeline.errors import PermanentError
 from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.storage.directory import DirectoryStore
-from lake_pipeline.storage.zones import CURATED_NAME, QUARANTINE
+from lake_pipeline.storage.zones import QUARANTINE
 
-QUARANTINE_NAME = "quarantine"
 FETCH = 1000
 """Rows fetched at a time: a result is never held in memory as a whole."""
-
-# The files travel as a variable: a path may hold any character, and there may be a hundred thousand of them.
-_CURATED_VIEW = f"""
-    CREATE VIEW {CURATED_NAME} AS
-    SELECT * EXCLUDE (year, month, day, mode), year, month, day, mode
-    FROM read_parquet(
-        getvariable('curated_files'), union_by_name = true, hive_partitioning = true,
-        hive_types = {{'year': INT, 'month': INT, 'day': INT, 'mode': VARCHAR}}
-    )
-"""
-_QUARANTINE_VIEW = f"""
-    CREATE VIEW {QUARANTINE_NAME} AS
-    SELECT * FROM read_parquet(getvariable('quarantine_files'), union_by_name = true, hive_partitioning = false)
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,19 +35,14 @@ def query(lake: Lake, sql: str) -> QueryResult:
     Timestamps are shown in UTC. Raises `PermanentError` with one line for SQL that DuckDB refuses, now or
     while the rows are read, and where nothing is published yet.
     """
-    curated = _curated_paths(lake)
+    curated = [file.key for file in lake.ledger.curated_files()]
     # Listing the quarantine takes time, so only a query that may read it pays.
-    refused = _quarantine_paths(lake) if QUARANTINE_NAME in sql.lower() else []
+    refused = _quarantine_keys(lake) if QUARANTINE_NAME in sql.lower() else []
     if not curated and not refused:
         raise PermanentError("Nothing is published yet: run `lake discover`, then `lake ingest`.")
     connection = _connect()
     try:
-        if curated:
-            connection.execute("SET VARIABLE curated_files = ?", [curated])
-            connection.execute(_CURATED_VIEW)
-        if refused:
-            connection.execute("SET VARIABLE quarantine_files = ?", [refused])
-            connection.execute(_QUARANTINE_VIEW)
+        make_tables(connection, lake.store, contract=lake.ledger.contract(), curated=curated, quarantine=refused)
         # Nothing comes back for no statement at all, whatever the type says.
         cursor: duckdb.DuckDBPyConnection | None = connection.execute(sql)
     except duckdb.Error as error:
@@ -79,20 +59,8 @@ def _connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _curated_paths(lake: Lake) -> list[str]:
-    store = _directory(lake)
-    return [str(store.path(file.key)) for file in lake.ledger.curated_files()]
-
-
-def _quarantine_paths(lake: Lake) -> list[str]:
-    store = _directory(lake)
-    return sorted(str(store.path(found.key)) for found in store.objects(QUARANTINE) if found.key.endswith(".parquet"))
-
-
-def _directory(lake: Lake) -> DirectoryStore:
-    if not isinstance(lake.store, DirectoryStore):
-        raise PermanentError(f"`lake query` reads directories only in this version, and the lake is {lake.store.uri}.")
-    return lake.store
+def _quarantine_keys(lake: Lake) -> list[str]:
+    return sorted(found.key for found in lake.store.objects(QUARANTINE) if found.key.endswith(".parquet"))
 
 
 def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:

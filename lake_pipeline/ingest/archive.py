@@ -7,9 +7,11 @@ again by the next batch.
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from lake_pipeline.errors import LakeError, ObjectChanged
-from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE, Lake
 from lake_pipeline.ledger.publishing import ArchiveTask
 
 log = logging.getLogger(__name__)
@@ -25,15 +27,17 @@ def archive_originals(lake: Lake, *, batch_id: str | None = None) -> int:
     """
     moved = 0
     stuck: set[int] = set()
-    while True:
-        waiting = lake.ledger.awaiting_archive(limit=PAGE + len(stuck), batch_id=batch_id)
-        tasks = [task for task in waiting if task.file_id not in stuck]
-        if not tasks:
-            return moved
-        done = [task.file_id for task in tasks if _move(lake, task)]
-        stuck.update({task.file_id for task in tasks}.difference(done))
-        lake.ledger.archived(done)
-        moved += len(done)
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="archive") as pool:
+        while True:
+            waiting = lake.ledger.awaiting_archive(limit=PAGE + len(stuck), batch_id=batch_id)
+            tasks = [task for task in waiting if task.file_id not in stuck]
+            if not tasks:
+                return moved
+            went = pool.map(partial(_move, lake), tasks)
+            done = [task.file_id for task, is_moved in zip(tasks, went, strict=True) if is_moved]
+            stuck.update({task.file_id for task in tasks}.difference(done))
+            lake.ledger.archived(done)
+            moved += len(done)
 
 
 def _move(lake: Lake, task: ArchiveTask) -> bool:

@@ -7,9 +7,10 @@ of it again. Nothing here decides whether a batch is published: the recorded man
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 from lake_pipeline.errors import LakeError
-from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE, Lake
 from lake_pipeline.model.manifest import Manifest
 from lake_pipeline.storage.objects import ObjectStore
 
@@ -21,8 +22,8 @@ def roll_forward(lake: Lake, batch_id: str, manifest: Manifest) -> None:
 
     Raises `StorageUnavailable` or `LedgerUnavailable`: call again, or leave it to whoever comes next.
     """
-    for pending in manifest.objects:
-        lake.store.publish(pending)
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="publish") as pool:
+        list(pool.map(lake.store.publish, manifest.objects))
     if lake.ledger.finish_publish(batch_id, max_attempts=lake.max_attempts):
         log.info(
             "Batch %s: published %d files with %d rows in %d partitions",

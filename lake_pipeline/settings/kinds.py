@@ -7,6 +7,7 @@ with what follows the variable's name in the message; it never repeats a URL, wh
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,10 @@ from lake_pipeline.model.partitions import MAX_MODE_BYTES, escape_mode
 KEY_GROUPS = {"date", "mode", "year", "month", "day"}
 """The named groups a key pattern may have."""
 
+MAX_ROOT_PREFIX_BYTES = 100
+"""A key has 1,024 bytes in all. What is left is for the zones and for the names that senders choose."""
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg2"}
 _SEGMENT = re.compile(r"[^\s.\[\]*](?:[^.\[\]*\r\n\t]*[^\s.\[\]*])?")
 _SIZE: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
@@ -119,13 +124,45 @@ def _folder(value: str | Path) -> Path:
         raise ValueError(f"{str(value)!r}: {error}") from error
 
 
-def _root(value: str | Path) -> Path:
+@dataclass(frozen=True)
+class S3Root:
+    """`s3://bucket/prefix`, with the prefix as the store takes it: empty, or ending in `/`."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+def _root(value: object) -> object:
+    if isinstance(value, S3Root | Path):
+        return value if isinstance(value, S3Root) else _folder(value)
     text = str(value)
-    if isinstance(value, str) and text.lower().startswith("s3:"):
-        raise ValueError(f"{text!r}: this version reads directories only; S3 comes with a later one")
-    if isinstance(value, str) and "://" in text:
-        raise ValueError(f"{text!r} is no directory; write a plain path")
-    return _folder(value)
+    if text.lower().startswith("s3://"):
+        return _s3_root(text)
+    if "://" in text or text.lower().startswith("s3:"):
+        raise ValueError(f"{text!r} is no place for a lake; write a directory or s3://bucket/prefix")
+    return _folder(text)
+
+
+def _s3_root(text: str) -> S3Root:
+    bucket, _, prefix = text[len("s3://") :].partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(f"{text!r} names no bucket; write s3://bucket or s3://bucket/prefix")
+    prefix = prefix.strip("/")
+    if len(prefix.encode()) > MAX_ROOT_PREFIX_BYTES or {".", ".."} & set(prefix.split("/")) or "//" in prefix:
+        raise ValueError(
+            f"{text!r}: the prefix must be {MAX_ROOT_PREFIX_BYTES} bytes at most, without empty parts or dots alone"
+        )
+    return S3Root(bucket, f"{prefix}/" if prefix else "")
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.username or parts.query:
+        raise ValueError("not the address of a store; write http://host:port or https://host")
+    return text.rstrip("/")
 
 
 def _engine(text: str) -> str:
@@ -145,5 +182,6 @@ PostgresUrl = Annotated[str, AfterValidator(_postgresql_url)]
 Cron = Annotated[str, AfterValidator(_cron)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 File = Annotated[Path, BeforeValidator(_folder)]
-Root = Annotated[Path, BeforeValidator(_root)]
+Root = Annotated[Path | S3Root, BeforeValidator(_root)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EngineName = Annotated[str, AfterValidator(_engine)]

@@ -23,6 +23,8 @@ DEFAULTS_IN_WORDS = {
     "ledger_url": "an embedded PostgreSQL under `LAKE_HOME`",
     "dagster_url": "an embedded PostgreSQL under `LAKE_HOME`",
     "contract_file": "no rules",
+    "s3_endpoint_url": "AWS",
+    "aws_region": "that of the AWS SDK",
     "last_date": "tomorrow (UTC)",
     "workers": "all cores",
     "batch_bytes": "`2GB`",

@@ -23,10 +23,12 @@ from lake_pipeline.settings.kinds import (
     FieldPath,
     File,
     Folder,
+    HttpUrl,
     KeyPattern,
     Mode,
     PostgresUrl,
     Root,
+    S3Root,
     Size,
     TimeZone,
 )
@@ -53,7 +55,17 @@ class Settings(BaseSettings):
     )
 
     root: Root = Path("./lake")
-    """The directory of the lake: landing zones, curated Parquet, archive, quarantine. Made if it is missing."""
+    """The lake: landing zones, curated Parquet, archive, quarantine. A directory, made if it is missing, or
+    `s3://bucket/prefix`. See docs/s3.md."""
+
+    s3_endpoint_url: HttpUrl | None = None
+    """The address of an S3-compatible store, like `http://minio:9000`. Not needed for AWS."""
+
+    aws_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$")
+    """The AWS region of bucket, queue and Glue. Else the AWS SDK looks where it always does: environment, profile."""
+
+    s3_timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
+    """How long a silent connection to S3 is waited for before the call is tried again."""
 
     home: Folder = Path("./.lake")
     """The directory for what the lake keeps beside the data: the embedded PostgreSQL, logs, locks."""
@@ -137,6 +149,13 @@ class Settings(BaseSettings):
     max_runs: int = Field(default=2, ge=1, le=1000)
     """The most conversion runs that the sensor keeps in flight in Dagster."""
 
+    @property
+    def directory(self) -> Path:
+        """`root` for what needs a directory: the demo. Raises `SettingsError` where the lake is on S3."""
+        if isinstance(self.root, S3Root):
+            raise SettingsError(f"{PREFIX}ROOT", f"the demo needs a directory, and the lake is {self.root}; unset it")
+        return self.root
+
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:
         if self.last_date is not None and self.last_date < self.first_date:
@@ -175,7 +194,7 @@ def _explain(error: ValidationError) -> SettingsError:
     reason: Any = first.get("ctx", {}).get("error")
     if isinstance(reason, ValueError):
         problem = str(reason)
-    elif name.endswith("_url"):
+    elif name in ("ledger_url", "dagster_url"):
         problem = "not a PostgreSQL URL"
     elif first["type"] == "extra_forbidden":
         problem = "there is no such setting"

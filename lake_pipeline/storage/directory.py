@@ -17,6 +17,7 @@ from typing import BinaryIO
 from lake_pipeline.errors import ObjectChanged, ObjectMissing, OutcomeUnknown, SettingsError, StorageUnavailable
 from lake_pipeline.model.manifest import PendingObject
 from lake_pipeline.storage.objects import ObjectInfo
+from lake_pipeline.storage.places import DirectoryPlace
 
 PENDING = ".pending"
 
@@ -37,6 +38,10 @@ class DirectoryStore:
             next(self._root.iterdir(), None)
         except OSError as error:
             raise SettingsError("LAKE_ROOT", f"the directory {root} can't be used: {error.strerror}") from error
+
+    @property
+    def place(self) -> DirectoryPlace:
+        return DirectoryPlace(path=self._root_text)
 
     @property
     def uri(self) -> str:

@@ -12,15 +12,20 @@ from re import Pattern
 from typing import BinaryIO, Protocol
 
 from lake_pipeline.model.manifest import PendingObject
+from lake_pipeline.storage.places import Place
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectInfo:
-    """An object as a listing shows it. `etag` changes whenever the content does; `size` is in bytes."""
+    """An object as a listing shows it. `etag` changes whenever the content does; `size` is in bytes.
+
+    A `frozen` object stands in an archive storage class and can't be read before somebody restores it.
+    """
 
     key: str
     etag: str
     size: int
+    frozen: bool = False
 
 
 class PendingWriter(Protocol):
@@ -38,6 +43,11 @@ class ObjectStore(Protocol):
 
     Every method raises `StorageUnavailable` when trying again may help.
     """
+
+    @property
+    def place(self) -> Place:
+        """Where it is: all that another process needs to open the same store with `open_store`."""
+        ...
 
     @property
     def uri(self) -> str:
@@ -59,7 +69,8 @@ class ObjectStore(Protocol):
     def open(self, key: str, *, etag: str | None = None, start: int = 0) -> BinaryIO:
         """A stream over the bytes at `key` from byte `start` on; none where that is the end or behind it.
 
-        Raises `ObjectMissing`, and `ObjectChanged` when `etag` is given and another version stands there.
+        Raises `ObjectMissing`, `ObjectFrozen`, and `ObjectChanged` when `etag` is given and another version stands
+        there. The stream can seek, as readers of Parquet do.
         """
         ...
 
@@ -79,7 +90,10 @@ class ObjectStore(Protocol):
         ...
 
     def pending(self) -> Iterator[PendingObject]:
-        """Every pending object of the lake, for sweeping what crashed workers left."""
+        """Every pending object of the lake, for sweeping what crashed workers left.
+
+        Size and ETag are told where the store knows them without asking for each (a directory does); else 0 and "".
+        """
         ...
 
     def move(self, source: str, target: str, *, etag: str) -> None:

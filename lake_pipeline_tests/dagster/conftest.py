@@ -47,7 +47,7 @@ class Platform:
 
     def land(self, files: dict[str, bytes]) -> None:
         """Put raw files into the landing zones and register them."""
-        land(self.settings.root, files)
+        land(self.settings.directory, files)
         discover(self.lake)
 
     def definitions(self) -> dg.Definitions:
@@ -131,7 +131,7 @@ class Platform:
 
     def rows(self) -> list[dict[str, Any]]:
         """Every row that a reader sees."""
-        return published(self.settings.root)
+        return published(self.settings.directory)
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_a_curated_file_with_other_rows_than_the_ledger_says_fails_the_check_of_
         }
     )
     platform.run_batch()
-    [curated] = (platform.settings.root / "json_parsed_parquet/year=2026/month=02/day=03").rglob("*.parquet")
+    [curated] = (platform.settings.directory / "json_parsed_parquet/year=2026/month=02/day=03").rglob("*.parquet")
     pq.write_table(pq.ParquetFile(curated).read().slice(0, 2), curated)
 
     result = platform.materialize_range("2026-02-03|live", "2026-02-04|live")

@@ -34,7 +34,7 @@ class Shelf:
             self.listed.append(SimpleNamespace(key=key))
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        ledger = SimpleNamespace(curated_files=lambda: self.listed)
+        ledger = SimpleNamespace(curated_files=lambda: self.listed, contract=lambda: None)
         lake = cast(Lake, SimpleNamespace(store=self.store, ledger=ledger))
         result = query(lake, sql)
         return [dict(zip(result.columns, row, strict=True)) for row in result.rows]

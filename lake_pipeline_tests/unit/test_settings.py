@@ -10,6 +10,7 @@ import pytest
 
 from lake_pipeline.errors import SettingsError
 from lake_pipeline.settings import Settings, load_settings
+from lake_pipeline.settings.kinds import S3Root
 from lake_pipeline.settings.page import settings_page
 
 REPOSITORY = Path(__file__).parents[2]
@@ -34,8 +35,13 @@ def test_a_laptop_needs_no_setting() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("LAKE_ROOT", "s3://bucket/lake", "directories only"),
-        ("LAKE_ROOT", "gs://bucket", "no directory"),
+        ("LAKE_ROOT", "s3:/bucket/lake", "s3://bucket/prefix"),
+        ("LAKE_ROOT", "s3://Bucket", "names no bucket"),
+        ("LAKE_ROOT", "s3://bucket/a//b", "without empty parts"),
+        ("LAKE_ROOT", "s3://bucket/" + "x" * 101, "100 bytes"),
+        ("LAKE_ROOT", "gs://bucket", "no place for a lake"),
+        ("LAKE_S3_ENDPOINT_URL", "minio:9000", "http://host:port"),
+        ("LAKE_AWS_REGION", "Frankfurt am Main", "pattern"),
         ("LAKE_HOME", "~nobody-by-this-name/x", "home"),
         ("LAKE_LEDGER_URL", "mysql://user:hunter2@host/db", "not a PostgreSQL URL"),
         ("LAKE_LEDGER_URL", "localhost:5432/db", "not a PostgreSQL URL"),
@@ -117,6 +123,16 @@ def test_field_paths_may_name_what_json_names(path: str) -> None:
 @pytest.mark.parametrize("schedule", ["0 6 * * 1", "*/15 8-18 1,15 * 1-5"])
 def test_schedules_are_cron_lines(schedule: str) -> None:
     assert load_settings(listing_cron=schedule).listing_cron == schedule
+
+
+@pytest.mark.parametrize("written", ["s3://bucket/a b/ü", "s3://bucket/a b/ü/", "S3://bucket/a b/ü"])
+def test_a_lake_on_s3_is_a_bucket_and_a_prefix(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("LAKE_ROOT", written)
+    root = load_settings().root
+    assert root == S3Root("bucket", "a b/ü/")
+    assert str(root) == "s3://bucket/a b/ü"
+    with pytest.raises(SettingsError, match="demo needs a directory"):
+        _ = load_settings().directory
 
 
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

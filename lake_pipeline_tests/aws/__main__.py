@@ -1,0 +1,79 @@
+"""The server process: prints its port, serves until its stdin ends, so that it never outlives whoever started it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+from lake_pipeline_tests.aws.faults import Faults
+from lake_pipeline_tests.aws.recording import Recording
+from lake_pipeline_tests.aws.strict import Strict
+
+CONTROL = "/_test/"
+
+
+class Handler(MotoRequestHandler):
+    """Quiet, and without another request on a connection that a fault has broken."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 # the name is that of the base class
+        """Thousands of lines that nobody reads."""
+
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
+        self.close_connection = True
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (OSError, ValueError):
+            self.close_connection = True  # the socket is gone: a fault took it
+
+
+class Control:
+    """What tests tell the server, under /_test/: faults to make, what was recorded, forget it."""
+
+    def __init__(self, moto: Any) -> None:
+        self._faults = Faults(Strict(moto))
+        self._recording = Recording(self._faults)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if not path.startswith(CONTROL):
+            return self._recording(environ, start_response)
+        answer = self._answer(path.removeprefix(CONTROL), Request(environ))
+        return Response(json.dumps(answer), content_type="application/json")(environ, start_response)
+
+    def _answer(self, what: str, request: Request) -> Any:
+        match what:
+            case "faults":
+                self._faults.configure(**json.loads(request.get_data()))
+                return {}
+            case "faults-made":
+                return self._faults.made
+            case "requests":
+                return self._recording.counts()
+            case "forget":
+                self._recording.forget()
+                return {}
+            case _:
+                raise ValueError(what)
+
+
+def main() -> None:
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    app = Control(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.port, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

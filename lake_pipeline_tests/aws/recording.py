@@ -1,0 +1,94 @@
+"""What was asked of the server, as S3 and IAM name it: for the bill, and for the policies that must allow it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+
+class Recording:
+    """A WSGI application around another one that counts calls by service, operation, bucket and top folder."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str, str, str]] = Counter()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        called = list(_calls(environ))
+        with self._lock:
+            self._counts.update(called)
+        answer: Iterable[bytes] = self._app(environ, start_response)
+        return answer
+
+    def counts(self) -> list[dict[str, Any]]:
+        """One object for each kind of call."""
+        with self._lock:
+            return [
+                {"service": service, "operation": operation, "bucket": bucket, "folder": folder, "count": count}
+                for (service, operation, bucket, folder), count in sorted(self._counts.items())
+            ]
+
+    def forget(self) -> None:
+        """Begin anew."""
+        with self._lock:
+            self._counts.clear()
+
+
+def _calls(environ: dict[str, Any]) -> Iterable[tuple[str, str, str, str]]:
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target:
+        service, _, operation = target.partition(".")
+        yield service.removeprefix("Amazon").lower().removeprefix("aws"), operation, "", ""
+        return
+    bucket, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
+    yield "s3", _s3_operation(environ, bool(key)), bucket, key.partition("/")[0]
+    if source := environ.get("HTTP_X_AMZ_COPY_SOURCE"):
+        from_bucket, _, from_key = unquote(source).lstrip("/").partition("/")
+        operation = "CopySourceVersion" if "versionId=" in source else "CopySource"
+        yield "s3", operation, from_bucket, from_key.partition("/")[0]
+
+
+def _s3_operation(environ: dict[str, Any], has_key: bool) -> str:
+    """The name of the API operation, from how its request looks."""
+    method: str = environ["REQUEST_METHOD"]
+    query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    copies = "HTTP_X_AMZ_COPY_SOURCE" in environ
+    if not has_key:
+        for name, operation in _BUCKET_PARTS.items():
+            if name in query:
+                return {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}.get(method, "") + operation
+        if method == "GET":
+            return "ListMultipartUploads" if "uploads" in query else "ListVersions" if "versions" in query else "List"
+        return {"PUT": "CreateBucket", "HEAD": "HeadBucket", "DELETE": "DeleteBucket", "POST": "DeleteObjects"}[method]
+    if "uploadId" in query:
+        return {
+            "PUT": "UploadPartCopy" if copies else "UploadPart",
+            "POST": "CompleteMultipartUpload",
+            "DELETE": "AbortMultipartUpload",
+            "GET": "ListParts",
+        }[method]
+    if method == "POST" and "uploads" in query:
+        return "CreateMultipartUpload"
+    if method == "DELETE" and "versionId" in query:
+        return "DeleteObjectVersion"
+    return {
+        "GET": "GetObject",
+        "HEAD": "HeadObject",
+        "PUT": "CopyObject" if copies else "PutObject",
+        "DELETE": "DeleteObject",
+    }.get(method, method)
+
+
+_BUCKET_PARTS = {
+    "lifecycle": "BucketLifecycleConfiguration",
+    "encryption": "BucketEncryption",
+    "versioning": "BucketVersioning",
+    "publicAccessBlock": "PublicAccessBlock",
+    "notification": "BucketNotificationConfiguration",
+    "location": "BucketLocation",
+    "policy": "BucketPolicy",
+}

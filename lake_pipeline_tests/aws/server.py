@@ -1,0 +1,111 @@
+"""The server as tests hold it: start it, make buckets, tell it which faults to make, ask what it was asked."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lake_pipeline.aws.access import AwsAccess
+from lake_pipeline.aws.clients import make_client
+from lake_pipeline.storage.places import S3Place
+from lake_pipeline.storage.s3 import S3Store
+
+REGION = "eu-central-1"
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
+    "AWS_SECRET_ACCESS_KEY": "not-a-secret-of-anybody",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    # Nothing of the machine's own AWS configuration may take part.
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class AwsServer:
+    """A running server. `endpoint` is its URL."""
+
+    endpoint: str
+
+    def access(self, **fields: Any) -> AwsAccess:
+        """How the pipeline reaches it. Time-outs are short: nothing here is far away."""
+        return AwsAccess(**{"region": REGION, "endpoint_url": self.endpoint, "timeout_seconds": 5.0, **fields})
+
+    def client(self, service: str = "s3") -> Any:
+        """A client for tests that look behind the pipeline's back."""
+        return make_client(service, self.access())
+
+    def new_bucket(self, *, versioned: bool = False) -> str:
+        """The name of a bucket of this test's own."""
+        name = f"lake-{os.getpid()}-{next(_numbers)}"
+        client = self.client()
+        client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        if versioned:
+            client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    def store(self, bucket: str, prefix: str = "", **access: Any) -> S3Store:
+        """The pipeline's store over a bucket."""
+        return S3Store(S3Place(bucket=bucket, prefix=prefix, access=self.access(**access)))
+
+    @contextmanager
+    def faults(self, **configuration: Any) -> Iterator[Counter[str]]:
+        """Faults while the block runs (see `Faults.configure`); the counter is filled when it ends."""
+        made: Counter[str] = Counter()
+        self._post("faults", configuration)
+        try:
+            yield made
+        finally:
+            # The answer is given by the new configuration, so what was made is asked for first.
+            made.update(self._get("faults-made"))
+            self._post("faults", {})
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[dict[str, Any]]]:
+        """What is asked while the block runs; the list is filled when it ends."""
+        self._post("forget", {})
+        calls: list[dict[str, Any]] = []
+        yield calls
+        calls += self._get("requests")
+
+    def _get(self, what: str) -> Any:
+        with urllib.request.urlopen(f"{self.endpoint}/_test/{what}") as answer:
+            return json.load(answer)
+
+    def _post(self, what: str, body: Mapping[str, Any]) -> Any:
+        request = urllib.request.Request(f"{self.endpoint}/_test/{what}", data=json.dumps(body).encode())
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def aws_server() -> Iterator[AwsServer]:
+    """A server process, and credentials for it in the environment, until the block ends."""
+    command = [sys.executable, "-m", "lake_pipeline_tests.aws"]
+    before = {name: os.environ.get(name) for name in CREDENTIALS}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        os.environ.update(CREDENTIALS)
+        try:
+            yield AwsServer(f"http://127.0.0.1:{int(process.stdout.readline())}")
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            process.stdin.close()

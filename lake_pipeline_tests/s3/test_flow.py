@@ -1,0 +1,73 @@
+"""The whole flow in a bucket: the commands as a person runs them, and what a reader of the bucket sees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from lake_pipeline.cli import main
+from lake_pipeline.storage.s3 import S3Store
+from lake_pipeline_tests.aws.server import AwsServer
+from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.s3.conftest import Land
+
+FILES = {
+    "2026/week05/a b+%41 ü.json": ndjson(
+        {"event_time": "2026-02-03T10:00:00Z", "mode": "live", "user": {"id": 1}},
+        {"event_time": "2026-02-04T10:00:00Z", "mode": "te/st", "user": {"id": 2, "name": "two"}},
+    ),
+    "all_historical_files/2019/old.json": ndjson({"event_time": "2019-02-03T10:00:00Z", "mode": "live", "n": 1.5}),
+    "all_historical_files/broken.json": b'{"event_time": "2019-02-03T10:00:00Z"}\n' * 20 + b"{oops\n",
+    "all_historical_files/": b"",
+    "all_historical_files/empty.json": b"",
+    "notes/not ours.json": b"{}",
+}
+
+
+def test_discover_ingest_status_and_query_work_on_a_bucket(
+    aws: AwsServer, store: S3Store, land: Land, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(FILES)
+    monkeypatch.setenv("LAKE_ROOT", store.uri)
+    monkeypatch.setenv("LAKE_S3_ENDPOINT_URL", aws.endpoint)
+    monkeypatch.setenv("LAKE_LEDGER_URL", ledger_url)
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+
+    found = _lake("discover")
+    assert (found["seen"], found["new"], found["skipped"]) == (4, 4, 1)
+    batch = _lake("ingest")
+    assert (batch["succeeded"], batch["archived"], batch["rows_published"], batch["rows_quarantined"]) == (4, 4, 23, 1)
+    status = _lake("status")
+    assert status["files"]["SUCCEEDED"] == status["archived"] == 4
+    assert status["rows"] == {"read": 24, "published": 23, "quarantined": 1, "rescued": 0}
+    assert _lake("discover")["new"] == 0
+
+    row = _lake(
+        "query",
+        "SELECT count(*) AS n, sum(user_id) AS users, max(mode) AS mode, max(user_name) AS name "
+        "FROM json_parsed_parquet WHERE year = 2026",
+    )
+    assert row == {"n": 2, "users": 3, "mode": "te/st", "name": "two"}
+    assert _lake("query", "SELECT s3_key FROM quarantine") == {"s3_key": "all_historical_files/broken.json"}
+
+    keys = {info.key for info in store.objects("")}
+    archived = {
+        f"raw-json-data-processed/{key}" for key in FILES if key not in ("all_historical_files/", "notes/not ours.json")
+    }
+    assert {key for key in keys if not key.startswith(("json_parsed_parquet/", "quarantine/"))} == {
+        *archived,
+        "all_historical_files/",
+        "notes/not ours.json",
+    }
+    assert list(store.pending()) == []
+
+
+def _lake(*arguments: str) -> Any:
+    """Run a command of `lake` with --json; the one object that it prints."""
+    done = CliRunner().invoke(main, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
