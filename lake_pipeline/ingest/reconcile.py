@@ -45,6 +45,7 @@ def recover(lake: Lake) -> None:
         log.info("Gave back %d files and finished %d batches of workers that are gone", reclaimed.files, len(adopted))
         sweep_pending(lake)
     archive_originals(lake)
+    lake.ledger.fold_backlog()
 
 
 def sweep_pending(lake: Lake) -> int:

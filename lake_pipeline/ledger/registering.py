@@ -1,13 +1,15 @@
 """Registering: what a listing found becomes rows, each object version once.
 
-Memory is bounded by a page, and each page is a transaction of its own: a listing that breaks off keeps what it
+Memory is bounded by a few pages, and each page is a transaction of its own: a listing that breaks off keeps what it
 has brought.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -21,6 +23,9 @@ from lake_pipeline.model.files import DiscoveredFile
 
 PAGE = 20_000
 """Files in one COPY: about 5 MB. Larger pages were not faster, smaller ones were."""
+
+WRITERS = 2
+"""Pages that are written side by side while the next one is listed. On two cores a third writer gained nothing."""
 
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
@@ -44,15 +49,31 @@ class Registering(Database):
         before it stays registered.
         """
         seen = new = new_bytes = 0
-        remaining = iter(found)
-        while page := list(islice(remaining, PAGE)):
-            lines = "".join(map(_line, page))
-            with self.transaction() as connection:
-                files, size = self._register_page(connection, lines)
-            seen, new, new_bytes = seen + len(page), new + files, new_bytes + size
+        with ThreadPoolExecutor(WRITERS, thread_name_prefix="register") as pool:
+            for registered in self._written(pool, found):
+                count, files, size = registered.result()
+                seen, new, new_bytes = seen + count, new + files, new_bytes + size
         return Registration(new=new, known=seen - new, new_bytes=new_bytes)
 
-    def _register_page(self, connection: Connection, lines: str) -> tuple[int, int]:
+    def _written(
+        self, pool: ThreadPoolExecutor, found: Iterable[DiscoveredFile]
+    ) -> Iterator[Future[tuple[int, int, int]]]:
+        """The pages in their order, each when at most `WRITERS` are being written."""
+        writing: deque[Future[tuple[int, int, int]]] = deque()
+        remaining = iter(found)
+        while page := list(islice(remaining, PAGE)):
+            writing.append(pool.submit(self._register_page, len(page), "".join(map(_line, page))))
+            if len(writing) > WRITERS:
+                yield writing.popleft()
+        yield from writing
+
+    def _register_page(self, count: int, lines: str) -> tuple[int, int, int]:
+        """How many files there were, how many of them are new, and their bytes."""
+        with self.transaction() as connection:
+            files, size = self._copy(connection, lines)
+        return count, files, size
+
+    def _copy(self, connection: Connection, lines: str) -> tuple[int, int]:
         connection.execute(query("prepare_arrivals"))
         # SQLAlchemy has no COPY; the driver's own cursor has.
         cursor: Any = connection.connection.cursor()

@@ -57,14 +57,13 @@ class Backlog:
 class PartitionBacklog:
     """Files that could be claimed now and promise `partition`, in whichever lane.
 
-    `lane` is the first lane in which one waits, `attempts` the most that one of them has behind it.
+    `lane` is the first lane in which one waits.
     """
 
     partition: PartitionKey
     files: int
     bytes: int
     lane: Lane
-    attempts: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +142,6 @@ class Views(Database):
                     files=row.files,
                     bytes=row.bytes,
                     lane=Lane(row.lane),
-                    attempts=row.attempts,
                 )
                 for row in rows
             ]

@@ -76,9 +76,9 @@ def test_the_backlog_shows_the_weekly_lane_first_and_then_the_oldest_day(ledger:
     )
 
     assert ledger.pending_by_partition(limit=10) == [
-        PartitionBacklog(partition=LIVE, files=3, bytes=300, lane=Lane.WEEKLY, attempts=0),
-        PartitionBacklog(partition=TEST, files=1, bytes=100, lane=Lane.WEEKLY, attempts=0),
-        PartitionBacklog(partition=old, files=1, bytes=7, lane=Lane.HISTORY, attempts=0),
+        PartitionBacklog(partition=LIVE, files=3, bytes=300, lane=Lane.WEEKLY),
+        PartitionBacklog(partition=TEST, files=1, bytes=100, lane=Lane.WEEKLY),
+        PartitionBacklog(partition=old, files=1, bytes=7, lane=Lane.HISTORY),
     ]
     assert [backlog.partition for backlog in ledger.pending_by_partition(limit=1)] == [LIVE]
     assert ledger.pending_unplaced() == Backlog(files=1, bytes=5)

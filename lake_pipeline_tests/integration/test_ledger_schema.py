@@ -151,6 +151,30 @@ def test_the_running_totals_are_the_sums_over_the_files(ledger: Ledger, ledger_u
     ) == run_sql(ledger_url, f"{files} FROM file_processing_status GROUP BY {keys} ORDER BY {keys}")
 
 
+def test_the_backlog_is_the_sum_over_the_files_that_wait(ledger: Ledger, ledger_url: str) -> None:
+    ledger.register(found(number, expected=(LIVE, TEST, None)[number % 3]) for number in range(30))
+    publish(ledger, claim_some(ledger, max_files=7))
+    ledger.fail(claim_some(ledger, max_files=8), TransientError("busy"), max_attempts=5)
+    ledger.release(claim_some(ledger, max_files=5), "enough")
+    claim_some(ledger, max_files=1)
+
+    assert ledger.fold_backlog(most=1) > 0
+    ledger.release(claim_some(ledger, max_files=3), "enough")
+
+    keys = "processing_status, lane, expected_date, expected_mode"
+    waiting = "processing_status IN ('PENDING', 'FAILED')"
+    assert run_sql(
+        ledger_url,
+        f"SELECT {keys}, sum(files), sum(bytes) FROM backlog_change "
+        f"GROUP BY {keys} HAVING sum(files) <> 0 ORDER BY {keys}",
+    ) == run_sql(
+        ledger_url,
+        f"SELECT {keys}, count(*), sum(size_bytes) FROM file_processing_status WHERE {waiting} "
+        f"GROUP BY {keys} ORDER BY {keys}",
+    )
+    assert ledger.fold_backlog() == 0, "too few changes to fold"
+
+
 def test_every_query_can_be_prepared(ledger_url: str) -> None:
     engine = create_engine(ledger_url)
     with engine.begin() as connection:
@@ -198,7 +222,8 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
         },
         "file_claim_order_in_partition",
     ),
-    ("pending_by_partition", {"limit": 25}, "file_claim_order_in_partition"),
+    ("pending_by_partition", {"limit": 25}, "file_retry"),
+    ("pending_unplaced", {}, "file_retry"),
     ("lock_files_of_claim", {"batch_id": "00000000-0000-0000-0000-000000000000"}, "file_of_claim"),
     ("awaiting_archive", {"limit": 500}, "file_awaiting_archive"),
     (

@@ -28,37 +28,30 @@ SELECT coalesce(max(version), 0) AS version FROM contract_version;
 
 -- name: pending_by_partition
 -- The first partitions that files wait for: weekly lane first, then the oldest day.
-WITH RECURSIVE place AS (
-    -- From one partition straight to the next one in the index, not through all the files between.
-    (
-        SELECT lane, expected_date, expected_mode FROM file_processing_status
-        WHERE processing_status IN ('PENDING', 'FAILED') AND expected_date IS NOT NULL
-        ORDER BY lane, expected_date, expected_mode LIMIT 1
-    )
+WITH waiting AS (
+    SELECT lane, expected_date, expected_mode, files, bytes FROM backlog_change
+    WHERE processing_status = 'PENDING' AND expected_date IS NOT NULL
     UNION ALL
-    SELECT following.* FROM place CROSS JOIN LATERAL (
-        SELECT lane, expected_date, expected_mode FROM file_processing_status
-        WHERE processing_status IN ('PENDING', 'FAILED') AND expected_date IS NOT NULL
-            AND (lane, expected_date, expected_mode) > (place.lane, place.expected_date, place.expected_mode)
-        ORDER BY lane, expected_date, expected_mode LIMIT 1
-    ) AS following
+    SELECT lane, expected_date, expected_mode, 1, size_bytes FROM file_processing_status
+    WHERE processing_status = 'FAILED' AND next_attempt_at <= now() AND expected_date IS NOT NULL
+), by_lane AS (
+    SELECT lane, expected_date, expected_mode, sum(files) AS files, sum(bytes) AS bytes
+    FROM waiting GROUP BY lane, expected_date, expected_mode HAVING sum(files) > 0
 )
-SELECT place.expected_date, place.expected_mode, place.lane, waiting.files, waiting.bytes, waiting.attempts
-FROM place CROSS JOIN LATERAL (
-    SELECT count(*) AS files, CAST(sum(size_bytes) AS bigint) AS bytes, max(attempts) AS attempts,
-        min(lane) AS first_lane
-    FROM file_processing_status
-    WHERE lane IN (0, 1) AND expected_date = place.expected_date AND expected_mode = place.expected_mode
-        AND processing_status IN ('PENDING', 'FAILED') AND next_attempt_at <= now()
-) AS waiting
 -- A partition that waits in both lanes is told once, in the first of them.
-WHERE waiting.first_lane = place.lane
-LIMIT :limit;
+SELECT expected_date, expected_mode, min(lane) AS lane, CAST(sum(files) AS bigint) AS files,
+    CAST(sum(bytes) AS bigint) AS bytes
+FROM by_lane GROUP BY expected_date, expected_mode ORDER BY min(lane), expected_date, expected_mode LIMIT :limit;
 
 -- name: pending_unplaced
 -- Claimable files whose key promises no partition.
-SELECT count(*) AS files, CAST(coalesce(sum(size_bytes), 0) AS bigint) AS bytes FROM file_processing_status
-WHERE processing_status IN ('PENDING', 'FAILED') AND next_attempt_at <= now() AND expected_date IS NULL;
+SELECT CAST(coalesce(sum(files), 0) AS bigint) AS files, CAST(coalesce(sum(bytes), 0) AS bigint) AS bytes
+FROM (
+    SELECT files, bytes FROM backlog_change WHERE processing_status = 'PENDING' AND expected_date IS NULL
+    UNION ALL
+    SELECT 1, size_bytes FROM file_processing_status
+    WHERE processing_status = 'FAILED' AND next_attempt_at <= now() AND expected_date IS NULL
+) AS waiting;
 
 -- name: live_curated_files
 -- Every curated file that readers see.
@@ -94,12 +87,11 @@ CROSS JOIN LATERAL (
 
 -- name: modes
 -- Every mode that is published or promised by the key of a waiting file.
-SELECT partition_mode AS mode FROM curated_file WHERE removed_commit IS NULL
+SELECT DISTINCT partition_mode AS mode FROM curated_file WHERE removed_commit IS NULL
 UNION
-SELECT expected_mode FROM file_processing_status
-WHERE processing_status IN ('PENDING', 'FAILED') AND expected_date IS NOT NULL;
+SELECT expected_mode FROM backlog_change WHERE expected_date IS NOT NULL GROUP BY expected_mode HAVING sum(files) > 0;
 
 -- name: events
 -- What happened to a file, oldest first.
-SELECT at, from_state, to_state, CAST(batch_id AS text) AS batch_id, detail FROM file_event
-WHERE file_id = :file_id ORDER BY event_id;
+SELECT at, from_state, to_state, CAST(batch_id AS text) AS batch_id, detail FROM file_history
+WHERE file_id = :file_id ORDER BY event_id NULLS LAST, at;

@@ -1,0 +1,120 @@
+"""`make bench-ledger`: fill, measure, print. Ends with 1 when a target is not met."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+
+from bench.ledger.claiming import WORKERS, at_full_speed, claiming, claims_for, peer_at_full_speed
+from bench.ledger.figures import Figure, figures_table
+from bench.ledger.filling import fill
+from bench.ledger.looks import looks, register
+from bench.machine import facts, is_busy
+from bench.report import as_text
+from lake_pipeline.ledger.embedded import embedded_url
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.ledger.migrate import migrate
+
+SMALL = 1_000_000
+"""Claims must be as fast in the full ledger as in one of this size."""
+
+FLAT = 1.5
+"""How much slower a claim may be in the full ledger before that is no longer called flat."""
+
+
+def main() -> int:
+    arguments = _arguments()
+    if is_busy():
+        print("This machine is busy with something else: the figures will say little.", file=sys.stderr)
+    machine = facts()
+    figures = [figure for size in _sizes(arguments.files) for figure in _measure(arguments, size)]
+    figures += _flatness(figures)
+    if not arguments.no_peer:
+        figures += _measure_peer(arguments)
+    if arguments.json:
+        told = [asdict(figure) | {"met": figure.met} for figure in figures]
+        print(json.dumps({"machine": machine, "figures": told}, indent=2))
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in machine.items()))
+        print(f"\n{as_text(figures_table(figures))}")
+    return 1 if any(figure.met is False for figure in figures) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.ledger", description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000_000, help="files in the ledger (default: 10 million)")
+    parser.add_argument("--keys", type=int, default=1_000_000, help="keys to register (default: 1 million)")
+    parser.add_argument("--claims", type=int, default=50, help="claims of each worker, at most (default: 50)")
+    parser.add_argument("--no-peer", action="store_true", help="without pgqueuer")
+    parser.add_argument("--keep", action="store_true", help="use the ledgers of an earlier run as far as they exist")
+    parser.add_argument("--folder", type=Path, default=Path(".bench/ledger"), help="for the server's data")
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    return parser.parse_args()
+
+
+def _sizes(files: int) -> list[int]:
+    return [SMALL, files] if files > SMALL else [files]
+
+
+def _measure(arguments: argparse.Namespace, files: int) -> list[Figure]:
+    url, is_new = _database(arguments, f"ledger_{files}")
+    ledger = Ledger(url)
+    if is_new:
+        migrate(url)
+        _say(f"filling a ledger with {files:,} files")
+        fill(ledger, files)
+    _say(f"measuring with {files:,} files")
+    claims = min(arguments.claims, claims_for(files))
+    figures = looks(ledger) + claiming(url, claims) + at_full_speed(url, claims)
+    figures += [register(ledger, arguments.keys, tag=f"{time.time_ns():x}"), *looks(ledger)[:1]]
+    ledger.close()
+    return [Figure(**{**asdict(figure), "what": f"{files / 1e6:g} M: {figure.what}"}) for figure in figures]
+
+
+def _measure_peer(arguments: argparse.Namespace) -> list[Figure]:
+    from bench.ledger.pgqueuer import fill as fill_queue
+
+    url, is_new = _database(arguments, "pgqueuer", keep=False)
+    assert is_new, "what was dequeued does not come back"
+    jobs = 500 * WORKERS * arguments.claims
+    _say(f"filling pgqueuer with {jobs:,} jobs")
+    asyncio.run(fill_queue(url, jobs))
+    return peer_at_full_speed(url, arguments.claims)
+
+
+def _flatness(figures: list[Figure]) -> list[Figure]:
+    """How a claim by 16 workers compares between both sizes."""
+    found = [figure for figure in figures if f"{WORKERS} workers, p50" in figure.what]
+    if len(found) < 2:
+        return []
+    small, full = found
+    return [
+        Figure(what="claim, full ledger against small one, p50", value=full.value / small.value, unit="×", wanted=FLAT)
+    ]
+
+
+def _database(arguments: argparse.Namespace, name: str, keep: bool = True) -> tuple[str, bool]:
+    """The URL of a database on the bench's server, and whether it is new."""
+    admin = create_engine(embedded_url(arguments.folder, "postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        known = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name})
+        if known and not (keep and arguments.keep):
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+            known = 0
+    admin.dispose()
+    return embedded_url(arguments.folder, name), not known
+
+
+def _say(what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

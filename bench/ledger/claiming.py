@@ -1,0 +1,113 @@
+"""Claiming: 500 files at a time, by processes of their own, as workers are.
+
+Paced workers pause a second in the mean, as if they converted 500 files in it: more than ten times as fast as they can.
+Workers without a pause show what the server gives at most; a claim then mostly waits for the others' turn on the cores.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from itertools import chain
+
+from bench.ledger.claimer import FILES
+from bench.ledger.figures import Figure, percentile
+from bench.ledger.filling import WAITING_SHARE
+
+WORKERS = 16
+PAUSE_SECONDS = 1.0
+CLAIM_MS = 50.0
+
+ALONE = 4
+"""How many times as many claims the worker makes that is alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """The times of all claims in milliseconds, and the seconds from the first to the last."""
+
+    milliseconds: list[float]
+    seconds: float
+
+    @property
+    def files_per_second(self) -> float:
+        return FILES * len(self.milliseconds) / self.seconds
+
+
+def claims_by(url: str, queue: str, *, workers: int, claims: int, pause: float) -> Claims:
+    """Let `workers` processes claim `claims` times each from `queue`, starting together."""
+    command = [sys.executable, "-m", "bench.ledger.claimer", queue, "--claims", str(claims), "--pause", str(pause)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(workers)
+    ]
+    try:
+        for process in processes:
+            _tell(process, url)
+        for process in processes:
+            assert process.stdout is not None
+            if process.stdout.readline() != "ready\n":
+                raise RuntimeError("a claiming process did not start; it says why above")
+        started = time.perf_counter()
+        for process in processes:
+            _tell(process, "go")
+        printed = [process.communicate()[0] for process in processes]
+        seconds = time.perf_counter() - started
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return Claims(milliseconds=list(chain.from_iterable(map(json.loads, printed))), seconds=seconds)
+
+
+def claims_for(files: int) -> int:
+    """How often each worker can claim before nothing waits any more in a ledger of so many files."""
+    return int(files * WAITING_SHARE / FILES) // (ALONE + 2 * WORKERS)
+
+
+def claiming(url: str, claims: int) -> list[Figure]:
+    """`claims` claims alone, then as many by each of 16 paced workers."""
+    alone = claims_by(url, "ledger", workers=1, claims=ALONE * claims, pause=0.05)
+    paced = claims_by(url, "ledger", workers=WORKERS, claims=claims, pause=PAUSE_SECONDS)
+    return [
+        *_latencies("one worker", alone),
+        *_latencies(f"{WORKERS} workers", paced, wanted=CLAIM_MS),
+    ]
+
+
+def at_full_speed(url: str, claims: int) -> list[Figure]:
+    """16 workers that do nothing but claim."""
+    fast = claims_by(url, "ledger", workers=WORKERS, claims=claims, pause=0)
+    return [_throughput("ledger", fast)]
+
+
+def _throughput(queue: str, claims: Claims) -> Figure:
+    p50, p99 = (percentile(claims.milliseconds, share) for share in (0.5, 0.99))
+    return Figure(
+        what=f"{WORKERS} workers without a pause, {queue}",
+        value=claims.files_per_second,
+        unit="files/s",
+        note=f"p50 {p50:.0f} ms, p99 {p99:.0f} ms",
+    )
+
+
+def peer_at_full_speed(url: str, claims: int) -> list[Figure]:
+    """The same load on pgqueuer."""
+    return [_throughput("pgqueuer", claims_by(url, "pgqueuer", workers=WORKERS, claims=claims, pause=0))]
+
+
+def _latencies(who: str, claims: Claims, wanted: float | None = None) -> list[Figure]:
+    times = claims.milliseconds
+    told = f"{len(times):,} claims, {claims.files_per_second:,.0f} files/s"
+    return [
+        Figure(what=f"claim of {FILES}, {who}, p50", value=percentile(times, 0.5), unit="ms", note=told),
+        Figure(what=f"claim of {FILES}, {who}, p99", value=percentile(times, 0.99), unit="ms", wanted=wanted),
+    ]
+
+
+def _tell(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
