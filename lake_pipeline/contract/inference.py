@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lake_pipeline.contract.paths import Path
-from lake_pipeline.contract.rescue import INT64, Number, Source, is_unicode
+from lake_pipeline.contract.rescue import INT64, Source, is_unicode
 from lake_pipeline.contract.rules import Rules
 from lake_pipeline.contract.shapes import Kind, Shape
 
@@ -41,29 +41,37 @@ def infer(records: Iterable[dict[str, Any]], rules: Rules | None = None) -> Shap
     return Shape(Kind.STRUCT, fields)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Votes:
-    """What was seen at one path. `seen` counts the objects that have the key, whatever its value."""
+    """What was seen at one path. `seen` counts the objects that have the key, whatever its value.
+
+    Kinds are counted by the Python type of their values: a sample holds a hundred thousand of them.
+    """
 
     seen: int = 0
-    kinds: Counter[Kind] = field(default_factory=Counter)
+    types: dict[type, int] = field(default_factory=dict)
     fields: dict[str, _Votes] = field(default_factory=dict)
     item: _Votes | None = None
 
     def count(self, value: Any, levels: int) -> None:
         """Count a value, looking into it for so many levels."""
         self.seen += 1
-        kind = _kind_of(value)
-        if kind is None:
+        kind = type(value)
+        if kind is int and value not in INT64:
             return
-        self.kinds[kind] += 1
+        self.types[kind] = self.types.get(kind, 0) + 1
         if levels == 0:
             return
-        if kind is Kind.STRUCT:
+        if kind is dict:
+            fields = self.fields
             for key, child in value.items():
-                if _is_name(key):
-                    self.fields.setdefault(key, _Votes()).count(child, levels - 1)
-        elif kind is Kind.LIST:
+                votes = fields.get(key)
+                if votes is None:
+                    if not _is_name(key):
+                        continue
+                    votes = fields[key] = _Votes()
+                votes.count(child, levels - 1)
+        elif kind is list:
             self.item = self.item or _Votes()
             for child in value:
                 self.item.count(child, levels - 1)
@@ -81,7 +89,7 @@ class _Votes:
         return Shape(kind)
 
     def _winner(self) -> Kind:
-        kinds = Counter(self.kinds)
+        kinds = Counter({kind: self.types[each] for each, kind in _KINDS.items() if each in self.types})
         if kinds[Kind.INT] and kinds[Kind.DOUBLE]:
             kinds[Kind.DOUBLE] += kinds.pop(Kind.INT)
         # A tie goes to the kind that is first by name, so that every engine decides alike.
@@ -91,7 +99,7 @@ class _Votes:
         """Whether the keys of the objects seen here are data: too many, or nearly all of them rare."""
         if len(self.fields) > rules.max_fields:
             return True
-        objects = self.kinds[Kind.STRUCT]
+        objects = self.types.get(dict, 0)
         if objects < MAP_OBJECTS or len(self.fields) < MAP_KEYS:
             return False
         rare = sum(child.seen <= max(1, objects * RARE) for child in self.fields.values())
@@ -103,22 +111,13 @@ def _is_name(key: str) -> bool:
     return len(key) <= MAX_KEY and (key.isascii() or is_unicode(key))
 
 
-def _kind_of(value: Any) -> Kind | None:
-    """The kind of a value; None for what has no column of its own (null, numbers beyond 64 bits)."""
-    match value:
-        case None | Number():
-            return None
-        case Source():
-            return Kind.JSON
-        case bool():
-            return Kind.BOOL
-        case int():
-            return Kind.INT if value in INT64 else None
-        case float():
-            return Kind.DOUBLE
-        case str():
-            return Kind.STRING
-        case list():
-            return Kind.LIST
-        case _:
-            return Kind.STRUCT
+_KINDS = {
+    Source: Kind.JSON,
+    bool: Kind.BOOL,
+    int: Kind.INT,
+    float: Kind.DOUBLE,
+    str: Kind.STRING,
+    list: Kind.LIST,
+    dict: Kind.STRUCT,
+}
+"""The kinds of values by their type; what is not here (null, numbers beyond 64 bits) has no column of its own."""

@@ -7,9 +7,10 @@ only those with a surprise are parsed tolerantly, one by one.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +21,12 @@ from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.paths import parse_path
 from lake_pipeline.convert.flattening import flatten, rescued_texts, rescued_values, values_at
 from lake_pipeline.convert.growing import GrowingContract
-from lake_pipeline.convert.making import make_columns
+from lake_pipeline.convert.making import Made, make_columns
 from lake_pipeline.convert.observing import Misfits, kind_of, observe
 from lake_pipeline.convert.placing import UNPLACED, FilePlace, Placer
 from lake_pipeline.convert.records import Records
 from lake_pipeline.convert.request import ConversionOptions
-from lake_pipeline.convert.shred.shredder import shred
+from lake_pipeline.convert.shred.shredder import Shredded, shred
 from lake_pipeline.convert.tolerant import Broken, frozen_rows, parse_tolerantly
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.partitions import PartitionKey
@@ -107,32 +108,38 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Run:
-    """Parsed records. `positions` are their indexes in the block, one for each row of `table`."""
+class _Rows:
+    """Rows as the contract has them: its typed columns by name, `_rescued`, and the misfits by row."""
 
-    positions: Index
-    table: pa.Table
-    contract: Contract
+    columns: dict[str, pa.Array]
     rescued: pa.Array
-    days: pa.Array | list[object]
-    modes: pa.Array | list[object]
-    broken: dict[int, Broken]
     misfits: Misfits = field(default_factory=dict)
 
-    def without(self, broken: dict[int, Broken]) -> _Run:
-        """The run without these rows, which are not published."""
-        kept = np.setdiff1d(np.arange(len(self.positions)), list(broken))
-        rows = pa.array(kept)
-        return replace(
-            self,
-            positions=self.positions[kept],
-            table=self.table.take(rows),
+    def take(self, picked: Index) -> _Rows:
+        """The rows at these indexes, in that order."""
+        rows = pa.array(picked)
+        return _Rows(
+            columns={name: column.take(rows) for name, column in self.columns.items()},
             rescued=self.rescued.take(rows),
-            days=self.days.take(rows) if isinstance(self.days, pa.Array) else [self.days[row] for row in kept],
-            modes=self.modes.take(rows) if isinstance(self.modes, pa.Array) else [self.modes[row] for row in kept],
-            broken={int(self.positions[row]): problem for row, problem in broken.items()},
-            misfits={at: self.misfits[row] for at, row in enumerate(kept.tolist()) if row in self.misfits},
+            misfits={at: self.misfits[row] for at, row in enumerate(picked.tolist()) if row in self.misfits}
+            if self.misfits
+            else {},
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """Parsed records. `positions` are their indexes in the block, one for each row.
+
+    `rows` makes those at the given indexes: where they go is known first, and so each value is moved once.
+    """
+
+    positions: Index
+    contract: Contract
+    days: pa.Array | list[object]
+    modes: pa.Array | list[object]
+    rows: Callable[[Index], _Rows]
+    broken: dict[int, Broken] = field(default_factory=dict)
 
 
 class BlockConverter:
@@ -179,7 +186,7 @@ class BlockConverter:
             contract = self._contract.current
             shredded = shred(block.lines_at(waiting), len(waiting), contract)
             if len(shredded.rows):
-                yield self._fits(waiting[shredded.rows], shredded.table, contract)
+                yield self._fits(waiting[shredded.rows], shredded, contract)
             odd = waiting[shredded.aside]
             if not len(odd):
                 return
@@ -193,39 +200,47 @@ class BlockConverter:
                 return
             look *= 2
 
-    def _fits(self, positions: Index, table: pa.Table, contract: Contract) -> _Run:
-        made = make_columns(table, contract)
+    def _fits(self, positions: Index, shredded: Shredded, contract: Contract) -> _Run:
+        days, modes = shredded.plain(self._day_path), shredded.plain(self._mode_path)
+        if days is None or modes is None or contract.rules.may_freeze:
+            return self._made(positions, shredded, contract)
+        rows = partial(_made_rows, shredded, contract)
+        return _Run(positions=positions, contract=contract, days=days, modes=modes, rows=rows)
+
+    def _made(self, positions: Index, shredded: Shredded, contract: Contract) -> _Run:
+        """The same where all values must be made to know the places of rows, or whether they are published."""
+        made = make_columns(shredded.table(np.arange(len(positions))), contract)
         rescued = rescued_values(made, contract)
-        missing = pa.nulls(table.num_rows)
-        days, modes = values_at(made, self._day_path), values_at(made, self._mode_path)
-        run = _Run(
-            positions=positions,
-            table=made.table,
+        frozen = frozen_rows(rescued, contract.rules) if contract.rules.may_freeze else {}
+        kept = np.setdiff1d(np.arange(len(positions)), list(frozen))
+        return _Run(
+            positions=positions[kept],
             contract=contract,
-            rescued=rescued_texts(rescued, table.num_rows),
-            days=missing if days is None else days,
-            modes=missing if modes is None else modes,
-            broken={},
-            misfits={row: {path: kind_of(value) for path, value in values.items()} for row, values in rescued.items()},
+            days=_kept(values_at(made, self._day_path), kept),
+            modes=_kept(values_at(made, self._mode_path), kept),
+            rows=_stored(made, rescued, contract).take(kept).take,
+            broken={int(positions[row]): problem for row, problem in frozen.items()},
         )
-        return run.without(frozen_rows(rescued, contract.rules)) if contract.rules.may_freeze else run
 
     def _tolerant(self, block: _Block, positions: Index) -> _Run:
         lines = block.lines_at(positions).split(b"\n")[:-1]
-        rows = parse_tolerantly(lines, self._contract.grow, self._day_path, self._mode_path)
+        parsed = parse_tolerantly(lines, self._contract.grow, self._day_path, self._mode_path)
+        rows = _Rows(
+            columns=flatten(parsed.table, parsed.contract),
+            rescued=pa.array(parsed.rescued, pa.string()),
+            misfits=parsed.misfits,
+        )
         return _Run(
-            positions=positions[rows.kept],
-            table=rows.table,
-            contract=rows.contract,
-            rescued=pa.array(rows.rescued, pa.string()),
-            days=rows.days,
-            modes=rows.modes,
-            broken={int(positions[position]): problem for position, problem in rows.broken.items()},
-            misfits=rows.misfits,
+            positions=positions[parsed.kept],
+            contract=parsed.contract,
+            days=parsed.days,
+            modes=parsed.modes,
+            rows=rows.take,
+            broken={int(positions[position]): problem for position, problem in parsed.broken.items()},
         )
 
     def _place(self, run: _Run, block: _Block, refused: set[int], piece: Piece) -> None:
-        """Sort the rows of a run into partitions; those without a place go to quarantine."""
+        """Make the rows of a run, partition by partition; those without a place go to quarantine."""
         source = block.segment_of(run.positions)
         places = self._placer.place(run.days, run.modes, block.places, source)
         for row, problem in places.problems.items():
@@ -234,21 +249,45 @@ class BlockConverter:
             piece.counts[record.file.file_id].misplaced += 1
         codes = places.codes
         if refused:
-            dropped = np.isin(block.file_ids[source], list(refused))
-            codes = np.where(dropped, np.int32(UNPLACED), codes)
-        table = self._curated(run, block, source)
-        _count_rescued(table, codes, piece)
-        piece.evidence.add(observe(table, codes != UNPLACED, run.contract, run.misfits))
-        piece.rows += _by_partition(table, codes, places.partitions)
+            codes = np.where(np.isin(block.file_ids[source], list(refused)), np.int32(UNPLACED), codes)
+        picked, edges = _by_code(codes, len(places.partitions))
+        if not len(picked):
+            return
+        rows = run.rows(picked)
+        table = self._curated(rows, run, block, picked, source[picked])
+        _count_rescued(table, piece)
+        piece.evidence.add(observe(table, run.contract, rows.misfits))
+        piece.rows += _slices(table, edges, places.partitions)
 
-    def _curated(self, run: _Run, block: _Block, source: npt.NDArray[np.int32]) -> pa.Table:
-        """The flat columns of a run with the provenance of each row."""
-        columns = flatten(run.table, run.contract)
-        columns["_rescued"] = run.rescued
-        columns["_file_id"] = pa.array(block.file_ids[source])
-        columns["_record"] = pa.array(run.positions - block.starts[source] + block.firsts[source])
-        columns["_batch_id"] = pa.repeat(self._batch_id, len(run.positions))
-        return pa.table(columns)
+    def _curated(self, rows: _Rows, run: _Run, block: _Block, picked: Index, source: npt.NDArray[np.int32]) -> pa.Table:
+        """The flat columns with the provenance of each row."""
+        provenance = [
+            rows.rescued,
+            pa.array(block.file_ids[source]),
+            pa.array(run.positions[picked] - block.starts[source] + block.firsts[source]),
+            pa.repeat(self._batch_id, len(picked)),
+        ]
+        return pa.Table.from_arrays([*rows.columns.values(), *provenance], schema=run.contract.arrow_schema())
+
+
+def _made_rows(shredded: Shredded, contract: Contract, picked: Index) -> _Rows:
+    made = make_columns(shredded.table(picked), contract)
+    return _stored(made, rescued_values(made, contract), contract)
+
+
+def _stored(made: Made, rescued: dict[int, dict[str, Any]], contract: Contract) -> _Rows:
+    return _Rows(
+        columns=flatten(made.table, contract),
+        rescued=rescued_texts(rescued, made.table.num_rows),
+        misfits={row: {path: kind_of(value) for path, value in values.items()} for row, values in rescued.items()},
+    )
+
+
+def _kept(values: pa.Array | list[object] | None, kept: Index) -> pa.Array | list[object]:
+    """The values at `kept`; nulls where there are none."""
+    if values is None:
+        return pa.nulls(len(kept))
+    return values.take(pa.array(kept)) if isinstance(values, pa.Array) else [values[row] for row in kept]
 
 
 class _Block:
@@ -304,28 +343,28 @@ def is_refused(counts: Counts, max_bad_share: float) -> bool:
     return counts.broken > counts.read * max_bad_share
 
 
-def _count_rescued(table: pa.Table, codes: npt.NDArray[np.int32], piece: Piece) -> None:
+def _count_rescued(table: pa.Table, piece: Piece) -> None:
     rescued = table.column("_rescued")
     if rescued.null_count == table.num_rows:
         return
-    published = rescued.is_valid().to_numpy() & (codes != UNPLACED)
-    files, rows = np.unique(table.column("_file_id").to_numpy()[published], return_counts=True)
-    for file_id, count in zip(files.tolist(), rows.tolist(), strict=True):
+    files = table.column("_file_id").to_numpy()[rescued.is_valid().to_numpy()]
+    for file_id, count in zip(*(each.tolist() for each in np.unique(files, return_counts=True)), strict=True):
         piece.counts[file_id].rescued += count
 
 
-def _by_partition(table: pa.Table, codes: npt.NDArray[np.int32], partitions: list[PartitionKey]) -> list[PlacedRows]:
-    if len(partitions) == 1 and not (codes == UNPLACED).any():
-        return [PlacedRows(partition=partitions[0], table=table, size=table.nbytes)] if table.num_rows else []
-    order = np.argsort(codes, kind="stable")
-    edges = np.searchsorted(codes[order], np.arange(len(partitions) + 1))
-    ordered = table.take(pa.array(order))
+def _by_code(codes: npt.NDArray[np.int32], partitions: int) -> tuple[Index, Index]:
+    """(rows that have a place, one partition after the other and in their order, where each partition begins)."""
+    # A radix sort of one pass, where so few bits tell them apart.
+    order = np.argsort(codes.astype(np.int16) if partitions < 2**15 else codes, kind="stable")
+    edges = np.searchsorted(codes[order], np.arange(partitions + 1))
+    return order[edges[0] :], edges - edges[0]
+
+
+def _slices(table: pa.Table, edges: Index, partitions: list[PartitionKey]) -> list[PlacedRows]:
     # Asking each slice for its bytes walks all its columns; rows of one block are alike enough for a share.
-    row_size = ordered.nbytes / max(ordered.num_rows, 1)
+    row_size = table.nbytes / table.num_rows
     return [
-        PlacedRows(
-            partition=partition, table=ordered.slice(start, stop - start), size=int((stop - start) * row_size) + 1
-        )
+        PlacedRows(partition=partition, table=table.slice(start, stop - start), size=int((stop - start) * row_size) + 1)
         for partition, start, stop in zip(partitions, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         if stop > start
     ]

@@ -22,27 +22,22 @@ Misfits = Mapping[int, Mapping[str, str]]
 """Row → shown path → kind of the value that was rescued there."""
 
 
-def observe(table: pa.Table, placed: npt.NDArray[np.bool_], contract: Contract, misfits: Misfits) -> Evidence:
-    """What the placed rows of a flat `table` hold, which begins with the columns of `contract` in their order.
+def observe(table: pa.Table, contract: Contract, misfits: Misfits) -> Evidence:
+    """What the rows of a flat `table` hold, which begins with the columns of `contract` in their order.
 
-    Columns are arrays in one piece; files stand in order.
+    Columns are arrays in one piece; there is at least one row.
     """
     evidence = Evidence()
     file_ids = table.column("_file_id").to_numpy()
-    if not placed.all():
-        misfits = {int(at): misfits[row] for at, row in enumerate(np.flatnonzero(placed).tolist()) if row in misfits}
-        table, file_ids = table.filter(pa.array(placed)).combine_chunks(), file_ids[placed]
-    if not table.num_rows:
-        return evidence
-    rows, first, last = table.num_rows, int(file_ids[0]), int(file_ids[-1])
+    rows, first, last = table.num_rows, int(file_ids.min()), int(file_ids.max())
     evidence.seen[ALL, Kind.STRUCT.value] = Seen(rows, first, last)
     for (path, kind), column in zip(contract.shown, table.columns, strict=False):
         count = rows - column.null_count
         if count == rows or (count and first == last):
             evidence.note(path, kind, Seen(count, first, last))
         elif count:
-            start, stop = _edges(column.chunk(0))
-            evidence.note(path, kind, Seen(count, int(file_ids[start]), int(file_ids[stop])))
+            holding = file_ids[column.chunk(0).is_valid().to_numpy(zero_copy_only=False)]
+            evidence.note(path, kind, Seen(count, int(holding.min()), int(holding.max())))
     _note_misfits(evidence, table, contract, file_ids, misfits)
     return evidence
 
@@ -64,12 +59,6 @@ def kind_of(value: Any) -> str:
             return Kind.LIST.value
         case _:
             return Kind.STRUCT.value
-
-
-def _edges(values: pa.Array) -> tuple[int, int]:
-    """The first and the last row with a value; there is one."""
-    valid = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
-    return int(valid[0]), int(valid[-1])
 
 
 def _note_misfits(

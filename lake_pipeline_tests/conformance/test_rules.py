@@ -11,8 +11,6 @@ from typing import Any
 
 import duckdb
 import hypothesis.strategies as st
-import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -21,7 +19,7 @@ from lake_pipeline.contract.rules import PathRule, Policy, Rules
 from lake_pipeline.contract.rules_file import rules_from_toml
 from lake_pipeline.contract.shapes import Kind, Shape
 from lake_pipeline.convert import blocks
-from lake_pipeline.convert.shred.shredder import Shredded
+from lake_pipeline.convert.shred.shredder import Shredded, shred
 from lake_pipeline_tests.conformance.test_conservation import json_values, keys, texts
 from lake_pipeline_tests.factories import Converted, LakeOnDisk, ndjson, values
 from lake_pipeline_tests.reference import alike, rebuilt, reference
@@ -42,8 +40,9 @@ def record(**fields: object) -> dict[str, object]:
 
 def shred_nothing(lines: bytes, count: int, contract: Contract) -> Shredded:
     """In place of `shred`: every record takes the tolerant parser."""
-    empty = pa.table({"": pa.nulls(0)}).select([])
-    return Shredded(table=empty, rows=np.arange(0), aside=np.arange(count))
+    shredded = shred(b"\n" * count, count, contract)
+    assert len(shredded.aside) == count
+    return shredded
 
 
 @pytest.fixture(params=["shredded", "tolerant"])

@@ -38,9 +38,10 @@ def rows(*lines: str | bytes, shape: Shape = ALL_KINDS) -> dict[int, dict[str, A
     """The lines that were taken: number → the values that are not null."""
     encoded = [line.encode() if isinstance(line, str) else line for line in lines]
     shredded = shred(b"".join(line + b"\n" for line in encoded), len(encoded), Contract(0, shape))
-    shredded.table.validate(full=True)
+    table = shredded.table(np.arange(len(shredded.rows)))
+    table.validate(full=True)
     assert sorted([*shredded.rows.tolist(), *shredded.aside.tolist()]) == list(range(len(lines)))
-    found = shredded.table.to_pylist()
+    found = table.to_pylist()
     return {int(line): solid(row) for line, row in zip(shredded.rows, found, strict=True)}
 
 

@@ -6,13 +6,16 @@ counts records, and each list opens a scope that counts its items. All nodes of 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from lake_pipeline.contract.reading import Reading
 from lake_pipeline.contract.shapes import MADE_FROM_TEXT, WITHOUT_COLUMN, Kind, Shape
+from lake_pipeline.convert.shred.words import NARROW
 
 Ints = npt.NDArray[np.int64]
 
@@ -23,44 +26,50 @@ RAW, SKIPPED = 100, 101
 """Numbers for nodes of which the text is wanted as it was written, and for those of which nothing is."""
 
 
+_NEVER_PLAIN = re.compile(rb'["\\\x00-\x1f]')
+"""What a key may hold only as an escape; a key that is written with one is set aside."""
+
+
+KIND, SCOPE, ITEM, FIRST, CHILDREN, KEY_START, KEY_LENGTH, BASE = range(8)
+NODE_FIELDS = 8
+"""The columns of `Plan.nodes`. A node is 64 bytes, so that all that is asked of it stands in one cache line."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Tables by node: `kind`, `scope`, `item` (the item's node, for a list) and its children's range.
+    """Tables by node. `nodes`, of shape (nodes, `NODE_FIELDS`), has of each:
 
-    Children of a struct are `child[first[node] : first[node] + children[node]]`; the key of a child stands at
-    `keys[key_start[child] : key_start[child] + key_length[child]]`.
+    its `KIND`, the `SCOPE` its values are counted by, the node of its `ITEM` where it is a list, and where it is a
+    struct its children, `child[FIRST : FIRST + CHILDREN]`. Its key stands, with the quote that closes it, at
+    `keys[KEY_START : KEY_START + KEY_LENGTH]`. `BASE`, its first slot, is for `Slots` to fill in.
     """
 
     shapes: tuple[Shape, ...]
-    kind: Ints
-    scope: Ints
-    item: Ints
-    first: Ints
-    children: Ints
+    nodes: Ints
     child: Ints
-    key_start: Ints
-    key_length: Ints
     keys: npt.NDArray[np.uint8]
     scopes: int
 
     @property
-    def tables(self) -> tuple[npt.NDArray[Any], ...]:
-        """All of them, in the order in which `scan` takes them."""
-        return (
-            self.kind, self.scope, self.item, self.first, self.children, self.child,
-            self.key_start, self.key_length, self.keys,
-        )  # fmt: skip
+    def scope(self) -> Ints:
+        """The scope of each node."""
+        return self.nodes[:, SCOPE]
+
+    def item_of(self, node: int) -> int:
+        """The node of a list's items."""
+        return int(self.nodes[node, ITEM])
 
     def children_of(self, node: int) -> list[int]:
         """The nodes of a struct's fields, in order."""
-        start = int(self.first[node])
-        return [int(child) for child in self.child[start : start + int(self.children[node])]]
+        start = int(self.nodes[node, FIRST])
+        return [int(child) for child in self.child[start : start + int(self.nodes[node, CHILDREN])]]
 
 
-def plan_of(root: Shape) -> Plan:
-    """The plan to read records of the shape `root` (a struct)."""
+@lru_cache(maxsize=16)
+def plan_of(reading: Reading) -> Plan:
+    """The plan to read records as `reading` has them; made once (a millisecond for 160 fields), not for each block."""
     builder = _Builder()
-    builder.add(root, scope=0, key="")
+    builder.add(reading.root, scope=0, key="")
     return builder.build()
 
 
@@ -70,14 +79,14 @@ class _Builder:
         self.scope: list[int] = []
         self.item: list[int] = []
         self.of: list[list[int]] = []
-        self.keys: list[bytes] = []
+        self.keys: list[str] = []
         self.scopes = 1
 
     def add(self, shape: Shape, *, scope: int, key: str) -> int:
         node = len(self.shapes)
         self.shapes.append(shape)
         self.scope.append(scope)
-        self.keys.append(key.encode("utf-8", "surrogatepass"))
+        self.keys.append(key)
         self.item.append(-1)
         self.of.append([])
         if shape.item is not None:
@@ -91,20 +100,32 @@ class _Builder:
 
     def build(self) -> Plan:
         counts = [len(children) for children in self.of]
-        lengths = [len(key) for key in self.keys]
+        keys = [_quoted(key) for key in self.keys]
+        lengths = [len(key) for key in keys]
+        nodes = np.zeros((len(self.shapes), NODE_FIELDS), dtype=np.int64)
+        nodes[:, KIND] = [_kind(shape, scope) for shape, scope in zip(self.shapes, self.scope, strict=True)]
+        nodes[:, SCOPE] = self.scope
+        nodes[:, ITEM] = self.item
+        nodes[:, FIRST] = _starts(counts)
+        nodes[:, CHILDREN] = counts
+        nodes[:, KEY_START] = _starts(lengths)
+        nodes[:, KEY_LENGTH] = lengths
         return Plan(
             shapes=tuple(self.shapes),
-            kind=np.array([_kind(shape, scope) for shape, scope in zip(self.shapes, self.scope, strict=True)]),
-            scope=np.array(self.scope, dtype=np.int64),
-            item=np.array(self.item, dtype=np.int64),
-            first=_starts(counts),
-            children=np.array(counts, dtype=np.int64),
+            nodes=nodes,
             child=np.array([child for children in self.of for child in children], dtype=np.int64),
-            key_start=_starts(lengths),
-            key_length=np.array(lengths, dtype=np.int64),
-            keys=np.frombuffer(b"".join(self.keys) + b"\0", dtype=np.uint8),
+            keys=np.frombuffer(b"".join(keys) + bytes(NARROW), dtype=np.uint8),
             scopes=self.scopes,
         )
+
+
+def _quoted(key: str) -> bytes:
+    """The key as it stands in a text, with the quote behind it; nothing where it stands there in other ways only."""
+    try:
+        encoded = key.encode()
+    except UnicodeEncodeError:
+        return b""
+    return b"" if _NEVER_PLAIN.search(encoded) else encoded + b'"'
 
 
 def _kind(shape: Shape, scope: int) -> int:

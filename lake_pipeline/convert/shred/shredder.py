@@ -2,48 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from lake_pipeline.contract.contract import Contract
-from lake_pipeline.convert.shred.arrays import Arrays, Slots
+from lake_pipeline.contract.paths import Path
+from lake_pipeline.contract.shapes import Kind
+from lake_pipeline.convert.shred.arrays import Arrays, Bytes, Slots
 from lake_pipeline.convert.shred.plan import Plan, plan_of
 from lake_pipeline.convert.shred.scan import FULL, scan
 
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Shredded:
-    """`table` has a row for each of the lines `rows`; the others are `aside`. Both are numbers of lines, sorted."""
+    """The lines that were taken, `rows`, and those that were set `aside`: numbers of lines, sorted.
 
-    table: pa.Table
-    rows: Ints
-    aside: Ints
+    Their values stay where the scan left them until a column is asked for, in the order in which it is wanted.
+    """
+
+    def __init__(self, contract: Contract, plan: Plan, arrays: Arrays, rows: Ints, aside: Ints) -> None:
+        self._contract = contract
+        self._plan = plan
+        self._arrays = arrays
+        self.rows = rows
+        self.aside = aside
+
+    def table(self, picked: Ints) -> pa.Table:
+        """The rows with the indexes `picked` (into `rows`), in that order, with the keys of the JSON as columns."""
+        columns = [self._arrays.of(node, picked) for node in self._plan.children_of(0)]
+        if not columns:
+            return pa.table({"": pa.nulls(len(picked))}).select([])
+        return pa.table(columns, names=list(self._contract.reading.root.fields))
+
+    def plain(self, path: Path) -> pa.Array | None:
+        """The values of all rows at `path`, where they are strings, numbers or booleans throughout; else None."""
+        node: int | None = 0
+        for key in path:
+            node = self._child(node, key) if node is not None else None
+        if node is None or self._plan.shapes[node].kind not in _PLAIN:
+            return None
+        return self._arrays.of(node, np.arange(len(self.rows)))
+
+    def _child(self, node: int, key: str) -> int | None:
+        fields = self._plan.shapes[node].fields
+        return self._plan.children_of(node)[list(fields).index(key)] if key in fields else None
+
+
+_PLAIN = frozenset({Kind.STRING, Kind.INT, Kind.DOUBLE, Kind.BOOL})
 
 
 def shred(lines: bytes, count: int, contract: Contract) -> Shredded:
     """Read the `count` lines (each ended by a newline) that fit `contract` exactly; the others are set aside."""
-    plan = plan_of(contract.reading.root)
+    plan = plan_of(contract.reading)
     text = np.frombuffer(lines, dtype=np.uint8)
     slots = Slots(plan, _room(plan, count))
     progress = np.zeros(5, dtype=np.int64)
     counts = np.zeros(plan.scopes, dtype=np.int64)
     rows, aside = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    taken = (slots.base, slots.room, slots.seen, slots.cells)
-    while scan(text, progress, *plan.tables, *taken, counts, rows, aside) == FULL:  # type: ignore[call-arg]
+    while _scan(text, plan, slots, counts, rows, aside, progress) == FULL:
         slots = slots.grown(int(progress[4]))
-        taken = (slots.base, slots.room, slots.seen, slots.cells)
     counts[0] = progress[2]
     arrays = Arrays(plan, slots, counts, text)
-    return Shredded(
-        table=_table(plan, arrays, contract, int(progress[2])),
-        rows=rows[: progress[2]],
-        aside=aside[: progress[3]],
-    )
+    return Shredded(contract, plan, arrays, rows[: progress[2]], aside[: progress[3]])
+
+
+def _scan(text: Bytes, plan: Plan, slots: Slots, counts: Ints, rows: Ints, aside: Ints, progress: Ints) -> int:
+    """Call `scan` with the addresses of the arrays, which are alive as long as this call."""
+    stopped: int = scan(
+        text.ctypes.data, len(text), slots.nodes.ctypes.data, len(plan.shapes), plan.child.ctypes.data,
+        plan.keys.ctypes.data, slots.seen.ctypes.data, slots.cells.ctypes.data, plan.scopes, slots.room.ctypes.data,
+        counts.ctypes.data, rows.ctypes.data, aside.ctypes.data, progress,
+    )  # fmt: skip
+    return stopped
 
 
 def _room(plan: Plan, count: int) -> Ints:
@@ -51,10 +83,3 @@ def _room(plan: Plan, count: int) -> Ints:
     room = np.full(plan.scopes, 4 * count + 64, dtype=np.int64)
     room[0] = count
     return room
-
-
-def _table(plan: Plan, arrays: Arrays, contract: Contract, rows: int) -> pa.Table:
-    columns = [arrays.of(node) for node in plan.children_of(0)]
-    if not columns:
-        return pa.table({"": pa.nulls(rows)}).select([])
-    return pa.table(columns, names=list(contract.reading.root.fields))
