@@ -109,7 +109,7 @@ class Claiming(Database):
         """
         permanent = isinstance(error, PermanentError)
         with self.transaction() as connection:
-            self._give_up(connection, claim, BatchState.FAILED, f"{type(error).__name__}: {error}")
+            self._give_up(connection, _fence(claim), BatchState.FAILED, f"{type(error).__name__}: {error}")
             files = lock_files(connection, claim.batch_id)
             _must_hold(claim, len(files), expected=len(claim.files))
             settle(
@@ -124,15 +124,22 @@ class Claiming(Database):
         Raises `LeaseLost`, also for a batch past its point of no return.
         """
         with self.transaction() as connection:
-            self._give_up(connection, claim, BatchState.ABANDONED, reason)
-            released = connection.execute(query("release_files"), {"batch_id": claim.batch_id})
-            _must_hold(claim, released.rowcount, expected=len(claim.files))
+            released = self._release(connection, _fence(claim), reason)
+            _must_hold(claim, released, expected=len(claim.files))
 
-    def _give_up(self, connection: Connection, claim: Claim, state: BatchState, message: str) -> None:
-        ended = connection.execute(
-            query("give_up_batch"), {**_fence(claim), "state": state, "message": plain_text(message)}
-        )
-        _must_hold(claim, ended.rowcount)
+    def release_batch(self, batch_id: str, owner: str, reason: str) -> int:
+        """The same for somebody else's claim, with whatever it holds; returns how many files were put back."""
+        with self.transaction() as connection:
+            return self._release(connection, {"batch_id": batch_id, "owner": owner}, reason)
+
+    def _release(self, connection: Connection, fence: dict[str, Any], reason: str) -> int:
+        self._give_up(connection, fence, BatchState.ABANDONED, reason)
+        return connection.execute(query("release_files"), {"batch_id": fence["batch_id"]}).rowcount
+
+    def _give_up(self, connection: Connection, fence: dict[str, Any], state: BatchState, message: str) -> None:
+        ended = connection.execute(query("give_up_batch"), {**fence, "state": state, "message": plain_text(message)})
+        if ended.rowcount != 1:
+            raise LeaseLost(fence["batch_id"])
 
 
 def days_and_modes(partitions: Collection[PartitionKey]) -> dict[str, list[Any]]:

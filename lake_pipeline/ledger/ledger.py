@@ -1,7 +1,7 @@
 """The ledger: the queue and the account of every raw file, in PostgreSQL.
 
 This is the one class that the rest of the program uses. What it does is written in its parts: registering,
-claims, recovery, publishing, contracts, upkeep, views and auditing.
+claims, recovery, publishing, contracts, operating, upkeep, views and auditing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from lake_pipeline.ledger.auditing import Auditing
 from lake_pipeline.ledger.claims import Claiming
 from lake_pipeline.ledger.contracts import Contracts
+from lake_pipeline.ledger.operating import Operating
 from lake_pipeline.ledger.publishing import Publishing
 from lake_pipeline.ledger.recovery import Recovering
 from lake_pipeline.ledger.registering import Registering
@@ -16,7 +17,7 @@ from lake_pipeline.ledger.upkeep import Upkeep
 from lake_pipeline.ledger.views import Views
 
 
-class Ledger(Registering, Claiming, Recovering, Publishing, Contracts, Upkeep, Views, Auditing):
+class Ledger(Registering, Claiming, Recovering, Publishing, Contracts, Operating, Upkeep, Views, Auditing):
     """The ledger at a PostgreSQL URL. It connects when first used; safe to share between threads.
 
     Every method may raise `LedgerUnavailable` (trying again may help; nothing was written), `OutcomeUnknown` (the

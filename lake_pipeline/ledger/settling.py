@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection
 
+from lake_pipeline import __version__
 from lake_pipeline.errors import LeaseLost
 from lake_pipeline.ledger.queries import query
 from lake_pipeline.model.manifest import FileOutcome, Outcome
@@ -20,7 +21,10 @@ from lake_pipeline.model.states import FileState
 from lake_pipeline.storage import zones
 
 FIRST_RETRY_SECONDS = 30
+"""The first pause, at most; the second is twice as long, and so on. Each is shortened by up to half of it."""
+
 LONGEST_RETRY_SECONDS = 6 * 3600
+"""An outage of a night is over by the next morning without anybody's doing."""
 
 _ENDS_LIKE_A_VERSION = re.compile(r"~\d+\Z")
 
@@ -75,7 +79,9 @@ def lock_files(connection: Connection, batch_id: str) -> list[HeldFile]:
 def settle(connection: Connection, batch_id: str, settlements: Sequence[Settlement]) -> None:
     """End the claim on every file as told. Raises `LeaseLost` when one of them is no longer held by it."""
     outcomes = json.dumps([asdict(settlement) for settlement in settlements])
-    settled = connection.execute(query("settle_files"), {"batch_id": batch_id, "outcomes": outcomes})
+    settled = connection.execute(
+        query("settle_files"), {"batch_id": batch_id, "outcomes": outcomes, "parser_version": __version__}
+    )
     if settled.rowcount != len(settlements):
         raise LeaseLost(batch_id)
 

@@ -205,6 +205,8 @@ def test_every_query_is_called_from_exactly_one_place() -> None:
     assert calls == dict.fromkeys(all_queries(), 1)
 
 
+REFUSED = {"states": ["FAILED", "QUARANTINED"], "reason": None, "pattern": None, "parser_version": None}
+
 PLANS: list[tuple[str, dict[str, Any], str]] = [
     (
         "claim_files",
@@ -233,6 +235,8 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("mark_archived", {"file_ids": list(range(500))}, "file_awaiting_archive"),
     ("events", {"file_id": 1}, "file_event_pkey"),
+    ("refused", REFUSED, "file_refused"),
+    ("bring_back", {**REFUSED, "after": 0, "limit": 500}, "file_refused"),
 ]
 
 

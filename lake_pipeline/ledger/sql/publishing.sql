@@ -36,6 +36,7 @@ UPDATE file_processing_status AS file SET
     error_class = outcome.error_class,
     error_reason = outcome.error_reason,
     error_message = outcome.error_message,
+    parser_version = :parser_version,
     rows_read = outcome.rows_read,
     rows_published = outcome.rows_published,
     rows_quarantined = outcome.rows_quarantined,
