@@ -36,8 +36,8 @@ dev: $(INSTALLED) ## Open the Dagster UI on a generated landing zone; Ctrl-C end
 test: $(INSTALLED) ## Run all tests (one: .venv/bin/pytest -k part_of_its_name)
 	@$(BIN)/pytest -q -n 2 --dist worksteal
 
-test-large: $(INSTALLED) ## A 5 GB file of lines and a 2 GB array in 1 GiB of memory, and every bomb at full size
-	@FULL_SIZE=1 $(BIN)/pytest -q -s --timeout 3600 lake_pipeline_tests/conformance/test_large.py
+test-large: $(INSTALLED) ## A 5 GB file of lines and a 2 GB array in 1 GiB of memory, every bomb at full size, a million keys
+	@FULL_SIZE=1 $(BIN)/pytest -q -s --timeout 3600 lake_pipeline_tests/conformance/test_large.py lake_pipeline_tests/s3/test_scale.py
 
 fuzz: $(INSTALLED) ## Mutated inputs for ten minutes; other: make fuzz ARGUMENTS="--seconds 3600 --seed 7"
 	@$(BIN)/python -m lake_pipeline_tests.fuzz $(ARGUMENTS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from lake_pipeline.aws.access import AwsAccess
 from lake_pipeline.contract.rules import Rules
@@ -24,6 +25,10 @@ from lake_pipeline.settings import Settings
 from lake_pipeline.settings.kinds import S3Root
 from lake_pipeline.storage.opening import open_store
 from lake_pipeline.storage.places import DirectoryPlace, Place, S3Place
+
+if TYPE_CHECKING:
+    from lake_pipeline.storage.objects import ObjectInfo
+    from lake_pipeline.storage.s3_events import EventQueue
 
 LEDGER_DATABASE = "lake"
 """The ledger's database in the embedded PostgreSQL."""
@@ -76,6 +81,33 @@ def place_of(settings: Settings) -> Place:
         timeout_seconds=settings.s3_timeout_seconds,
     )
     return S3Place(bucket=settings.root.bucket, prefix=settings.root.prefix, access=access)
+
+
+def s3_place_of(settings: Settings, what: str) -> S3Place:
+    """The same where only a bucket will do for `what`. Raises `SettingsError` elsewhere."""
+    place = place_of(settings)
+    if not isinstance(place, S3Place):
+        raise SettingsError("LAKE_ROOT", f"{what} needs a lake in a bucket, and this one is {place}")
+    return place
+
+
+def event_queue(settings: Settings) -> EventQueue:
+    """The queue that S3 tells arrivals to. Raises `SettingsError` where none is set."""
+    # The AWS SDK takes a third of a second to load.
+    from lake_pipeline.storage.s3_events import EventQueue
+
+    if settings.events_queue_url is None:
+        raise SettingsError(
+            "LAKE_EVENTS_QUEUE_URL", "no event queue is set; `lake provision` makes one and tells its URL"
+        )
+    return EventQueue(settings.events_queue_url, s3_place_of(settings, "an event queue"))
+
+
+def listed_inventory(settings: Settings, manifest_uri: str) -> Iterator[ObjectInfo]:
+    """What an S3 Inventory lists of the lake. Raises `BadInventory`, here or while it is read."""
+    from lake_pipeline.storage.s3_inventory import inventory_objects
+
+    return inventory_objects(s3_place_of(settings, "an inventory"), manifest_uri)
 
 
 def ledger_url(settings: Settings) -> str:

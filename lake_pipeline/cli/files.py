@@ -12,26 +12,55 @@ from lake_pipeline.cli.contract import widen_command
 from lake_pipeline.cli.output import as_json, print_json, print_table, progress, size
 
 if TYPE_CHECKING:
+    from lake_pipeline.ingest.arrivals import Arrivals
+    from lake_pipeline.ingest.discover import Discovery
     from lake_pipeline.ingest.lake import Lake
     from lake_pipeline.ingest.result import BatchResult
+    from lake_pipeline.settings import Settings
 
 
 @click.command()
+@click.option("--inventory", metavar="URI", help="Read an S3 Inventory instead: s3://…/manifest.json.")
+@click.option("--events", is_flag=True, help="Take what the queue of LAKE_EVENTS_QUEUE_URL tells instead.")
 @as_json
-def discover(json_: bool) -> None:
+def discover(inventory: str | None, events: bool, json_: bool) -> None:
     """List the landing zones and register what is new."""
-    from lake_pipeline.ingest.discover import discover as discover_files
     from lake_pipeline.opening import open_lake
     from lake_pipeline.settings import load_settings
 
-    with open_lake(load_settings()) as lake, progress("Listing") as seen:
-        found = discover_files(lake, on_progress=seen)
+    if inventory and events:
+        raise click.UsageError("--inventory and --events exclude each other.")
+    settings = load_settings()
+    what = "Reading the inventory" if inventory else "Reading events" if events else "Listing"
+    with open_lake(settings) as lake, progress(what) as seen:
+        found = _discovered(lake, settings, inventory=inventory, events=events, on_progress=seen)
     if json_:
         print_json(asdict(found))
         return
     click.echo(f"{found.seen:,} files seen, {found.new:,} of them new ({size(found.new_bytes)}).")
+    if found.thawed:
+        click.echo(f"{found.thawed:,} files were restored from an archive storage class and are pending now.")
+    if found.frozen:
+        click.echo(
+            f"{found.frozen:,} files are in an archive storage class (Glacier): restore them, then discover again."
+        )
     if found.new:
         click.echo("Next: lake ingest")
+
+
+def _discovered(
+    lake: Lake, settings: Settings, *, inventory: str | None, events: bool, on_progress: Callable[[int], None]
+) -> Discovery | Arrivals:
+    from lake_pipeline.ingest.arrivals import register_arrivals
+    from lake_pipeline.ingest.discover import discover as discover_files
+    from lake_pipeline.ingest.discover import register
+    from lake_pipeline.opening import event_queue, listed_inventory
+
+    if events:
+        return register_arrivals(lake, event_queue(settings), on_progress=on_progress)
+    if inventory:
+        return register(lake, listed_inventory(settings, inventory), on_progress)
+    return discover_files(lake, on_progress=on_progress)
 
 
 @click.command()

@@ -19,7 +19,7 @@ from lake_pipeline.convert.framing import blocks, head_records
 from lake_pipeline.convert.records import Records
 from lake_pipeline.convert.request import ConversionOptions, Truncated
 from lake_pipeline.convert.tolerant import Broken, loads
-from lake_pipeline.errors import BadInput, LakeError, ObjectChanged, ObjectMissing
+from lake_pipeline.errors import BadInput, LakeError, ObjectChanged, ObjectFrozen, ObjectMissing
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.manifest import FileOutcome, Outcome
 from lake_pipeline.storage.objects import ObjectStore
@@ -136,6 +136,8 @@ def outcome_of(error: Exception, file: RawFile) -> FileOutcome:
             outcome, reason = Outcome.REFUSED, "missing"
         case ObjectChanged():
             outcome, reason = Outcome.REFUSED, "changed"
+        case ObjectFrozen():
+            outcome, reason = Outcome.REFUSED, error.reason
         case LakeError():
             outcome, reason = Outcome.FAILED, "unavailable"
         case _:

@@ -29,7 +29,10 @@ def _definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[assets.landing_files, curated],
         jobs=[by_batch, by_partition, listing],
-        sensors=[sensors.pending_files_sensor(settings, batch_job=by_batch, partition_job=by_partition)],
+        sensors=[
+            sensors.pending_files_sensor(settings, batch_job=by_batch, partition_job=by_partition),
+            *([sensors.landing_events_sensor(settings)] if settings.events_queue_url else []),
+        ],
         schedules=[schedules.weekly_listing(settings, listing)],
         # No asset hands Python values to another one; the default would write empty files for that.
         resources={LAKE: lake_resource(settings), "io_manager": dg.mem_io_manager},

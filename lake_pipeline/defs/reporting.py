@@ -118,6 +118,7 @@ def discovery_metadata(found: Discovery) -> Metadata:
         "known": dg.MetadataValue.int(found.known),
         "new bytes": dg.MetadataValue.int(found.new_bytes),
         "skipped": dg.MetadataValue.int(found.skipped),
+        "frozen": dg.MetadataValue.int(found.frozen),
     }
 
 

@@ -1,7 +1,8 @@
-"""Sensors: they look and request. They never claim, convert or write; what a file needs is for runs to find out.
+"""Sensors: they look and request. They never claim or convert; what a file needs is for runs to find out.
 
 Requests may be late, double or lost without harm, because the ledger is the queue: a run that finds nothing to
-claim says so and ends.
+claim says so and ends. One sensor writes: it registers what the event queue tells, because a run for each message
+would take seconds and a row would not.
 """
 
 from datetime import UTC, datetime
@@ -27,6 +28,13 @@ PRIORITY_TAG = "dagster/priority"
 
 LOOKED_AT = 1000
 """Partitions read in one tick; whatever their number, far fewer runs are requested."""
+
+EVENTS_SECONDS = 30
+LONGEST_POLL = 10
+"""Seconds that a tick waits for a message. SQS allows 20, and an empty poll costs as much as one that brings ten."""
+
+EVENTS_TICK_SECONDS = 30
+"""A tick that took 60 would be ended by Dagster."""
 
 NOTHING_PENDING = (
     "Nothing is pending: every file that was discovered is published, in quarantine, being converted or waiting "
@@ -114,3 +122,25 @@ def _partition_request(work: Work, tick: str) -> dg.RunRequest:
         partition_key=str(work.partition),
         tags={LANE_TAG: work.lane.name.lower(), PRIORITY_TAG: "1" if work.lane is Lane.WEEKLY else "0"},
     )
+
+
+def landing_events_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Registers files as S3 tells that they have landed; pending_files_sensor then has them converted."""
+
+    @dg.sensor(
+        name="landing_events_sensor",
+        minimum_interval_seconds=EVENTS_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Waits at the SQS queue of LAKE_EVENTS_QUEUE_URL, registers what has landed, then deletes the "
+        "messages. The schedule weekly_listing finds whatever no message told of.",
+    )
+    def listen(lake: dg.ResourceParam[LakeResource]) -> dg.SkipReason:
+        from lake_pipeline.ingest.arrivals import register_arrivals
+        from lake_pipeline.opening import event_queue
+
+        found = register_arrivals(
+            lake.open(), event_queue(settings), wait_seconds=LONGEST_POLL, most_seconds=EVENTS_TICK_SECONDS
+        )
+        return dg.SkipReason(f"{found.messages} messages told of {found.seen} files, {found.new} of them new.")
+
+    return listen

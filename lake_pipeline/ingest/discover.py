@@ -1,12 +1,13 @@
-"""Discovery: list the landing zones page by page and register every object version that is new.
+"""Discovery: register every object version of the landing zones that is new, whoever told of it.
 
-There is no watermark: every listing is compared with the ledger as a whole, so a late or out-of-order name is
-found like any other. Nothing is claimed or converted here.
+A listing is compared with the ledger as a whole, without a watermark, so a late or out-of-order name is found like any
+other. An inventory or an event may tell of an object sooner or cheaper; the listing stays the safety net. Nothing is
+claimed or converted here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from lake_pipeline.convert.placing import KeyPlacer
@@ -18,9 +19,10 @@ from lake_pipeline.storage.objects import ObjectInfo, ObjectStore
 
 @dataclass(frozen=True, kw_only=True)
 class Discovery:
-    """What a listing found. `new` of the `seen` files were registered, `known` were there before.
+    """What was found. `new` of the `seen` files were registered, `known` were there before.
 
-    `skipped` counts objects in the landing zones that are no raw files (hidden files, folder markers).
+    `skipped` counts objects that are no raw files (hidden files, folder markers, other zones). `frozen` of the seen
+    ones are in an archive storage class and wait in quarantine; `thawed` were, and are pending now.
     """
 
     seen: int
@@ -28,6 +30,8 @@ class Discovery:
     known: int
     new_bytes: int
     skipped: int
+    frozen: int
+    thawed: int
 
 
 def discover(lake: Lake, on_progress: Callable[[int], None] | None = None) -> Discovery:
@@ -36,14 +40,21 @@ def discover(lake: Lake, on_progress: Callable[[int], None] | None = None) -> Di
     Idempotent; memory is bounded by a page. Raises `StorageUnavailable` or `LedgerUnavailable`; what was
     registered before stays registered.
     """
-    listing = _Listing(lake, on_progress)
-    registered = lake.ledger.register(listing.files())
+    return register(lake, landing_objects(lake.store), on_progress)
+
+
+def register(lake: Lake, found: Iterable[ObjectInfo], on_progress: Callable[[int], None] | None = None) -> Discovery:
+    """The same for objects that somebody else has listed: an inventory, or events."""
+    sieve = _Sieve(lake, on_progress)
+    registered = lake.ledger.register(sieve.files(found))
     return Discovery(
-        seen=listing.seen,
+        seen=sieve.seen,
         new=registered.new,
         known=registered.known,
         new_bytes=registered.new_bytes,
-        skipped=listing.skipped,
+        skipped=sieve.skipped,
+        frozen=sieve.frozen,
+        thawed=registered.thawed,
     )
 
 
@@ -53,28 +64,35 @@ def landing_objects(store: ObjectStore) -> Iterator[ObjectInfo]:
         yield from store.objects(zone)
 
 
-class _Listing:
-    """Walks the landing zones and counts what it meets."""
+class _Sieve:
+    """Lets raw files of the landing zones through and counts what it meets."""
 
     def __init__(self, lake: Lake, on_progress: Callable[[int], None] | None) -> None:
-        self._store = lake.store
         self._placer = KeyPlacer(lake.options.key_pattern)
         self._on_progress = on_progress
         self.seen = 0
         self.skipped = 0
+        self.frozen = 0
 
-    def files(self) -> Iterator[DiscoveredFile]:
-        for info in landing_objects(self._store):
+    def files(self, found: Iterable[ObjectInfo]) -> Iterator[DiscoveredFile]:
+        for info in found:
             lane = zones.lane_of(info.key)
             if lane is None or _is_hidden(info.key):
                 self.skipped += 1
                 continue
-            self._count()
-            expected = self._placer.partition(info.key)
-            yield DiscoveredFile(key=info.key, etag=info.etag, size=info.size, lane=lane, expected=expected)
+            self._count(info)
+            yield DiscoveredFile(
+                key=info.key,
+                etag=info.etag,
+                size=info.size,
+                lane=lane,
+                expected=self._placer.partition(info.key),
+                frozen=info.frozen,
+            )
 
-    def _count(self) -> None:
+    def _count(self, info: ObjectInfo) -> None:
         self.seen += 1
+        self.frozen += info.frozen
         if self._on_progress and self.seen % 1000 == 0:
             self._on_progress(self.seen)
 

@@ -27,16 +27,33 @@ PAGE = 20_000
 WRITERS = 2
 """Pages that are written side by side while the next one is listed. On two cores a third writer gained nothing."""
 
+FROZEN_MESSAGE = (
+    "The object is in an archive storage class (Glacier) and can't be read. Restore it; the next `lake discover` after "
+    "that makes it pending."
+)
+
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """`new` object versions of `new_bytes` bytes (as stored) were registered, `known` were there already."""
+    """`new` object versions of `new_bytes` bytes (as stored) were registered, `known` were there already.
 
-    new: int
-    known: int
-    new_bytes: int
+    `thawed` of the known ones were in an archive storage class and can be read now, so they are pending.
+    """
+
+    new: int = 0
+    known: int = 0
+    new_bytes: int = 0
+    thawed: int = 0
+
+    def __add__(self, other: Registration) -> Registration:
+        return Registration(
+            new=self.new + other.new,
+            known=self.known + other.known,
+            new_bytes=self.new_bytes + other.new_bytes,
+            thawed=self.thawed + other.thawed,
+        )
 
 
 class Registering(Database):
@@ -45,42 +62,41 @@ class Registering(Database):
     def register(self, found: Iterable[DiscoveredFile]) -> Registration:
         """Register every object version of `found` that the ledger does not know yet, as PENDING.
 
-        Idempotent. Raises `LedgerUnavailable`, and `PermanentError` for a key that is no valid text; what came
-        before it stays registered.
+        A frozen one goes to quarantine until it is seen again and is frozen no more. Idempotent. Raises
+        `LedgerUnavailable`, and `PermanentError` for a key that is no valid text; what came before it stays registered.
         """
-        seen = new = new_bytes = 0
+        total = Registration()
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="register") as pool:
             for registered in self._written(pool, found):
-                count, files, size = registered.result()
-                seen, new, new_bytes = seen + count, new + files, new_bytes + size
-        return Registration(new=new, known=seen - new, new_bytes=new_bytes)
+                total += registered.result()
+        return total
 
-    def _written(
-        self, pool: ThreadPoolExecutor, found: Iterable[DiscoveredFile]
-    ) -> Iterator[Future[tuple[int, int, int]]]:
+    def _written(self, pool: ThreadPoolExecutor, found: Iterable[DiscoveredFile]) -> Iterator[Future[Registration]]:
         """The pages in their order, each when at most `WRITERS` are being written."""
-        writing: deque[Future[tuple[int, int, int]]] = deque()
+        writing: deque[Future[Registration]] = deque()
         remaining = iter(found)
         while page := list(islice(remaining, PAGE)):
-            writing.append(pool.submit(self._register_page, len(page), "".join(map(_line, page))))
+            any_frozen = any(file.frozen for file in page)
+            writing.append(pool.submit(self._register_page, len(page), "".join(map(_line, page)), any_frozen))
             if len(writing) > WRITERS:
                 yield writing.popleft()
         yield from writing
 
-    def _register_page(self, count: int, lines: str) -> tuple[int, int, int]:
-        """How many files there were, how many of them are new, and their bytes."""
+    def _register_page(self, count: int, lines: str, any_frozen: bool) -> Registration:
         with self.transaction() as connection:
-            files, size = self._copy(connection, lines)
-        return count, files, size
+            self._copy(connection, lines)
+            new, size = connection.execute(query("register_arrivals")).one()
+            thawed = connection.execute(query("thaw_arrivals")).rowcount
+            if any_frozen:
+                connection.execute(query("freeze_arrivals"), {"message": FROZEN_MESSAGE})
+        return Registration(new=new, known=count - new, new_bytes=size, thawed=thawed)
 
-    def _copy(self, connection: Connection, lines: str) -> tuple[int, int]:
+    def _copy(self, connection: Connection, lines: str) -> None:
         connection.execute(query("prepare_arrivals"))
         # SQLAlchemy has no COPY; the driver's own cursor has.
         cursor: Any = connection.connection.cursor()
         cursor.copy_expert(query("copy_arrivals").text, io.StringIO(lines))
         cursor.close()
-        files, size = connection.execute(query("register_arrivals")).one()
-        return files, size
 
 
 def _line(file: DiscoveredFile) -> str:
@@ -89,7 +105,7 @@ def _line(file: DiscoveredFile) -> str:
         raise PermanentError(f"The key {file.key!r} is not valid UTF-8 text, so it can't be registered. Rename it.")
     day, mode = (file.expected.day.isoformat(), file.expected.mode_key) if file.expected else (r"\N", r"\N")
     fields = (file.key.translate(_ESCAPED), file.etag.translate(_ESCAPED), str(file.size), str(int(file.lane)), day)
-    return "\t".join((*fields, mode)) + "\n"
+    return "\t".join((*fields, mode, "t" if file.frozen else "f")) + "\n"
 
 
 def _is_text(key: str) -> bool:

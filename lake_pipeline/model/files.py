@@ -19,7 +19,8 @@ class Lane(IntEnum):
 class DiscoveredFile:
     """An object version seen by a listing, not yet registered.
 
-    `expected` is the partition that the key promises, if it promises one; the records decide in the end.
+    `expected` is the partition that the key promises, if it promises one; the records decide in the end. A `frozen`
+    file stands in an archive storage class and can't be read before somebody restores it.
     """
 
     key: str
@@ -27,6 +28,7 @@ class DiscoveredFile:
     size: int
     lane: Lane
     expected: PartitionKey | None
+    frozen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

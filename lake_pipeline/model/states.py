@@ -28,7 +28,8 @@ TRANSITIONS: frozenset[tuple[FileState, FileState]] = frozenset(
         (FileState.PROCESSING, FileState.FAILED),  # a transient error; it will be tried again
         (FileState.PROCESSING, FileState.QUARANTINED),  # a permanent error, or too many attempts
         (FileState.PROCESSING, FileState.PENDING),  # reclaimed or released before anything was published
-        (FileState.QUARANTINED, FileState.PENDING),  # brought back by an operator
+        (FileState.PENDING, FileState.QUARANTINED),  # in an archive storage class: it can't be read
+        (FileState.QUARANTINED, FileState.PENDING),  # brought back by an operator, or restored
         (FileState.FAILED, FileState.PENDING),  # brought back by an operator before its retry time
         (FileState.PENDING, FileState.SUPERSEDED),  # a newer version of the same key arrived
         (FileState.FAILED, FileState.SUPERSEDED),

@@ -24,6 +24,7 @@ DEFAULTS_IN_WORDS = {
     "dagster_url": "an embedded PostgreSQL under `LAKE_HOME`",
     "contract_file": "no rules",
     "s3_endpoint_url": "AWS",
+    "events_queue_url": "no queue",
     "aws_region": "that of the AWS SDK",
     "last_date": "tomorrow (UTC)",
     "workers": "all cores",

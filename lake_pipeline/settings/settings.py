@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     s3_timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
     """How long a silent connection to S3 is waited for before the call is tried again."""
 
+    events_queue_url: HttpUrl | None = None
+    """The SQS queue that the bucket tells new objects to. `lake discover --events` and a Dagster sensor read it."""
+
     home: Folder = Path("./.lake")
     """The directory for what the lake keeps beside the data: the embedded PostgreSQL, logs, locks."""
 

@@ -6,6 +6,7 @@ Landing zones are the only keys that discovery reads; everything else is written
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 from lake_pipeline.model.files import Lane
 from lake_pipeline.model.partitions import PartitionKey
@@ -18,6 +19,10 @@ QUARANTINE = "quarantine/"
 WEEKLY_KEY = re.compile(r"\d{4}/week\d{2}/.+")
 YEAR_FOLDER = re.compile(r"\d{4}/")
 """Weekly drops land under `YYYY/weekXX/`; the store is asked for these year folders."""
+
+MAX_NAME_BYTES = 870
+"""The longest key that is archived under its own name: 1,024 bytes of S3, less the root's prefix (100), the zone and
+what tells versions apart."""
 
 CURATED_NAME = "json_parsed_parquet"
 """The table's name for readers, and the asset's name in Dagster."""
@@ -41,5 +46,10 @@ def quarantine_key(batch_id: str, name: str) -> str:
 
 
 def archive_key(key: str) -> str:
-    """Where the original at `key` goes after it was published."""
-    return ARCHIVE + key
+    """Where the original at `key` goes after it was published. A key that leaves no room for the name of the zone is
+    cut and ends in a hash of the whole, so that no two originals meet."""
+    raw = key.encode("utf-8", "surrogatepass")
+    if len(raw) <= MAX_NAME_BYTES:
+        return ARCHIVE + key
+    ending = f"~{sha256(raw).hexdigest()[:32]}"
+    return ARCHIVE + raw[: MAX_NAME_BYTES - len(ending)].decode("utf-8", "ignore") + ending

@@ -8,12 +8,13 @@ CREATE TEMPORARY TABLE IF NOT EXISTS arriving_file (
     size_bytes bigint NOT NULL,
     lane smallint NOT NULL,
     expected_date date,
-    expected_mode text COLLATE "C"
+    expected_mode text COLLATE "C",
+    frozen boolean NOT NULL
 ) ON COMMIT DELETE ROWS;
 
 -- name: copy_arrivals
 -- Brings a page of a listing to the server in one stream.
-COPY arriving_file (s3_key, etag, size_bytes, lane, expected_date, expected_mode) FROM STDIN;
+COPY arriving_file (s3_key, etag, size_bytes, lane, expected_date, expected_mode, frozen) FROM STDIN;
 
 -- name: register_arrivals
 -- Registers the object versions that are new. In order of keys, so that two listings at once can't deadlock.
@@ -24,3 +25,25 @@ WITH registered AS (
     RETURNING size_bytes
 )
 SELECT count(*) AS files, CAST(coalesce(sum(size_bytes), 0) AS bigint) AS bytes FROM registered;
+
+-- name: freeze_arrivals
+-- Sets aside what can't be read because of its storage class: it would be claimed again and again in vain.
+UPDATE file_processing_status AS file SET
+    processing_status = 'QUARANTINED', next_attempt_at = NULL, processed_at = now(),
+    error_class = 'ObjectFrozen', error_reason = 'archived_storage_class', error_message = :message,
+    updated_at = now()
+FROM arriving_file
+WHERE file.s3_key = arriving_file.s3_key AND file.etag = arriving_file.etag AND arriving_file.frozen
+    AND file.processing_status = 'PENDING';
+
+-- name: thaw_arrivals
+-- Makes files pending again that were set aside because of their storage class, and were restored since.
+UPDATE file_processing_status SET
+    processing_status = 'PENDING', attempts = 0, next_attempt_at = now(), processed_at = NULL,
+    error_class = NULL, error_reason = NULL, error_message = NULL, updated_at = now()
+WHERE file_id = ANY (ARRAY(
+    -- From the few frozen files to the page, not from each file of the page to the ledger.
+    SELECT file_id FROM file_processing_status AS file JOIN arriving_file USING (s3_key, etag)
+    WHERE file.processing_status = 'QUARANTINED' AND file.error_reason = 'archived_storage_class'
+        AND NOT arriving_file.frozen
+));
