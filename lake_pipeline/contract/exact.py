@@ -17,6 +17,9 @@ from lake_pipeline.contract.rescue import INT64, Number, Repeated, Source
 MAX_NESTING = 256
 """Objects and lists inside one another, the record included. Deeper text is taken for an attack, not for data."""
 
+MAX_OBJECTS = 4_000_000
+"""Objects in a record that is decoded here. Each takes a quarter of a kilobyte, however small it is: a record of 32 MB
+could be two gigabytes of them."""
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
@@ -80,11 +83,18 @@ def _behind_blanks(text: str, at: int) -> int:
 def nesting(text: str) -> int:
     """How deep brackets stand inside one another, at most, in a JSON text."""
     brackets = _STRING.sub("", text).encode().translate(None, _NO_BRACKETS)
-    steps = np.where(np.frombuffer(brackets, dtype=np.uint8) & 4, -1, 1)
-    return int(np.cumsum(steps).max(initial=0))
+    steps = np.where(np.frombuffer(brackets, dtype=np.uint8) & 4, np.int8(-1), np.int8(1))
+    return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
+
+
+def objects(text: str) -> int:
+    """How many objects are in a JSON text."""
+    return _STRING.sub("", text).count("{")
 
 
 def _integer(text: str) -> int | Number:
+    if len(text) < 19:
+        return int(text)  # fits whatever it is, and there may be millions
     # 4,300 digits are Python's limit; beyond 20 no number fits 64 bits anyway.
     value = int(text) if len(text) <= 20 else None
     return value if value is not None and value in INT64 else Number(text)
@@ -101,7 +111,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return value
     repeated = Repeated(value)
     last = {key: index for index, (key, _) in enumerate(pairs)}
-    repeated.earlier = [pair for index, pair in enumerate(pairs) if last[pair[0]] != index]
+    repeated.earlier = tuple(pair for index, pair in enumerate(pairs) if last[pair[0]] != index)
     return repeated
 
 

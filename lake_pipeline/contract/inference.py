@@ -8,12 +8,12 @@ whose keys are data is JSON: a column for each key would be thousands of columns
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lake_pipeline.contract.paths import Path
-from lake_pipeline.contract.rescue import INT64, Source, is_unicode
+from lake_pipeline.contract.rescue import INT64, Repeated, Source, by_key, is_unicode
 from lake_pipeline.contract.rules import Rules
 from lake_pipeline.contract.shapes import Kind, Shape
 
@@ -35,46 +35,41 @@ def infer(records: Iterable[dict[str, Any]], rules: Rules | None = None) -> Shap
     """The shape of whole records as `loads` gives them. No records give an empty struct."""
     rules = rules or Rules()
     votes = _Votes()
-    for record in records:
-        votes.count(record, rules.deepest)
+    votes.count(list(records), rules.deepest)
     fields = {key: child.shape((key,), rules) for key, child in votes.fields.items()}
     return Shape(Kind.STRUCT, fields)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Votes:
-    """What was seen at one path. `seen` counts the objects that have the key, whatever its value.
-
-    Kinds are counted by the Python type of their values: a sample holds a hundred thousand of them.
-    """
+    """What was seen at one path. `seen` counts the objects that have the key, whatever its value."""
 
     seen: int = 0
-    types: dict[type, int] = field(default_factory=dict)
+    kinds: Counter[Kind] = field(default_factory=Counter)
     fields: dict[str, _Votes] = field(default_factory=dict)
     item: _Votes | None = None
 
-    def count(self, value: Any, levels: int) -> None:
-        """Count a value, looking into it for so many levels."""
-        self.seen += 1
-        kind = type(value)
-        if kind is int and value not in INT64:
-            return
-        self.types[kind] = self.types.get(kind, 0) + 1
+    def count(self, values: Sequence[Any], levels: int) -> None:
+        """Count all the values of the path at once, looking into them for so many levels.
+
+        Path by path, not value by value: a record may be one list of fifteen million numbers.
+        """
+        self.seen += len(values)
+        found = Counter(map(type, values))
+        if int in found:
+            found[int] -= _beyond_64_bits([value for value in values if type(value) is int])
+        for each, number in found.items():
+            if number and each in _KINDS:
+                self.kinds[_KINDS[each]] += number
         if levels == 0:
             return
-        if kind is dict:
-            fields = self.fields
-            for key, child in value.items():
-                votes = fields.get(key)
-                if votes is None:
-                    if not _is_name(key):
-                        continue
-                    votes = fields[key] = _Votes()
-                votes.count(child, levels - 1)
-        elif kind is list:
+        if dict in found or Repeated in found:
+            for key, inside in by_key(value for value in values if isinstance(value, dict)).items():
+                if _is_name(key):
+                    self.fields.setdefault(key, _Votes()).count(inside, levels - 1)
+        if list in found:
             self.item = self.item or _Votes()
-            for child in value:
-                self.item.count(child, levels - 1)
+            self.item.count([child for value in values if type(value) is list for child in value], levels - 1)
 
     def shape(self, path: Path | None, rules: Rules) -> Shape:
         """The shape at `path`; None stands for all paths inside lists."""
@@ -89,7 +84,7 @@ class _Votes:
         return Shape(kind)
 
     def _winner(self) -> Kind:
-        kinds = Counter({kind: self.types[each] for each, kind in _KINDS.items() if each in self.types})
+        kinds = Counter(self.kinds)
         if kinds[Kind.INT] and kinds[Kind.DOUBLE]:
             kinds[Kind.DOUBLE] += kinds.pop(Kind.INT)
         # A tie goes to the kind that is first by name, so that every engine decides alike.
@@ -99,7 +94,7 @@ class _Votes:
         """Whether the keys of the objects seen here are data: too many, or nearly all of them rare."""
         if len(self.fields) > rules.max_fields:
             return True
-        objects = self.types.get(dict, 0)
+        objects = self.kinds[Kind.STRUCT]
         if objects < MAP_OBJECTS or len(self.fields) < MAP_KEYS:
             return False
         rare = sum(child.seen <= max(1, objects * RARE) for child in self.fields.values())
@@ -111,6 +106,13 @@ def _is_name(key: str) -> bool:
     return len(key) <= MAX_KEY and (key.isascii() or is_unicode(key))
 
 
+def _beyond_64_bits(integers: list[int]) -> int:
+    """How many of them no column of integers holds."""
+    if min(integers) in INT64 and max(integers) in INT64:
+        return 0
+    return sum(value not in INT64 for value in integers)
+
+
 _KINDS = {
     Source: Kind.JSON,
     bool: Kind.BOOL,
@@ -119,5 +121,6 @@ _KINDS = {
     str: Kind.STRING,
     list: Kind.LIST,
     dict: Kind.STRUCT,
+    Repeated: Kind.STRUCT,
 }
-"""The kinds of values by their type; what is not here (null, numbers beyond 64 bits) has no column of its own."""
+"""The kind of each type of values. Others (None, numbers beyond 64 bits) have no column of their own."""

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from lake_pipeline.contract.contract import Contract
-from lake_pipeline.contract.exact import MAX_NESTING, decode, nesting, with_sources
+from lake_pipeline.contract.exact import MAX_NESTING, MAX_OBJECTS, decode, nesting, objects, with_sources
 from lake_pipeline.contract.inference import infer
 from lake_pipeline.contract.paths import Path, parse_path
 from lake_pipeline.contract.rescue import fit, to_text, without
@@ -101,7 +101,7 @@ def frozen_rows(rescued: Mapping[int, Iterable[str]], rules: Rules) -> dict[int,
     """
     frozen: dict[int, Broken] = {}
     for row, paths in rescued.items():
-        for shown in paths:
+        for shown in sorted(paths):
             if rules.policy_at(parse_path(shown.removesuffix("[earlier]"))) is Policy.FREEZE:
                 text = f"{shown} does not fit the contract, which is frozen"
                 frozen.setdefault(row, Broken("contract_frozen", text, is_damage=False))
@@ -139,6 +139,8 @@ def loads(line: bytes) -> dict[str, Any]:
         raise Broken("truncated", "the file ends before this record, or the array around it, is closed")
     try:
         text = line.decode()
+        # Measured before the values are in memory, told after: what is no JSON at all is not too deep.
+        levels = _levels(line, text)
         value = decode(text)
     except UnicodeDecodeError as error:
         raise Broken("invalid_utf8", f"byte {error.start} of the record is not UTF-8") from error
@@ -148,9 +150,18 @@ def loads(line: bytes) -> dict[str, Any]:
         raise _too_deep() from error
     if not isinstance(value, dict):
         raise Broken("not_an_object", f"the record is a {type(value).__name__}, not an object")
-    if line.count(b"{") + line.count(b"[") > MAX_NESTING and nesting(text) > MAX_NESTING:
+    if levels > MAX_NESTING:
         raise _too_deep()
     return value
+
+
+def _levels(line: bytes, text: str) -> int:
+    """How deep the record is nested, 0 where it can't be too deep. Raises Broken where it is too large to decode."""
+    opened = line.count(b"{") + line.count(b"[")
+    levels = nesting(text) if opened > MAX_NESTING else 0
+    if opened > MAX_OBJECTS and levels <= MAX_NESTING and objects(text) > MAX_OBJECTS:
+        raise Broken("too_many_objects", f"more than {MAX_OBJECTS:,} objects in a record that is new to the contract")
+    return levels
 
 
 def _too_deep() -> Broken:
