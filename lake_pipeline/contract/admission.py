@@ -72,7 +72,10 @@ class _Gate:
         if known.kind is Kind.STRUCT and known.fields:
             return self.struct(known, seen, path) if seen.kind is Kind.STRUCT else None
         if known.storable is None:
-            return self._new(seen, path, is_known=True)
+            taken = self._new(seen, path, is_known=True)
+            # Records with nothing but an empty list or object there may have been shredded already: no text of theirs.
+            is_more = taken is not JSON or seen.storable is not None or known.kind is Kind.NULL
+            return taken if is_more else None
         if known.kind is Kind.LIST and seen.kind is Kind.LIST:
             may_grow = self._policy(path) is Policy.EVOLVE and self._is_bounded(known.grown(seen), len(path))
             return seen if may_grow else None

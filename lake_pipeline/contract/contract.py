@@ -75,7 +75,13 @@ class Contract:
                         f"paths.{show_path(path)!r} can't be excluded: the contract has {show_path(path[:size])} "
                         "as a column that is kept as JSON; exclude that",
                     )
-        return replace(self, rules=rules, rescued=())
+        root = self.root
+        for path, rule in rules.paths.items():
+            found = root.at(path)
+            if rule.pin is not None and rule.pin.kind is Kind.TEXT and found is not None and found.kind is Kind.STRING:
+                # The same column, which takes numbers too from now on: at once, not with the first record that is odd.
+                root = root.overlaid(path, rule.pin)
+        return replace(self, root=root, rules=rules, rescued=())
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

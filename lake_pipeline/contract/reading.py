@@ -65,7 +65,7 @@ class Reading:
                 return True
             if found.kind in WITHOUT_COLUMN or (size < len(path) and found.kind not in (Kind.STRUCT, Kind.NULL)):
                 return False
-        return found is not None and (found.storable is None or found.kind is Kind.STRING)
+        return found is not None and found.storable is None
 
 
 def _with_columnless(root: Shape, rules: Rules, rescued: tuple[Path, ...]) -> Shape:
@@ -75,6 +75,11 @@ def _with_columnless(root: Shape, rules: Rules, rescued: tuple[Path, ...]) -> Sh
         found = root.at(path)
         if found is None or (found.storable is None and found.kind is not Kind.STRUCT):
             root = root.overlaid(path, Shape(Kind.RESCUED))
+    for path, rule in rules.paths.items():
+        found = root.at(path)
+        if rule.pin is not None and found is not None and found.storable is None and found.kind not in WITHOUT_COLUMN:
+            # The first value makes the pinned column, so that no `[]` or `{}` may pass as untyped.
+            root = root.overlaid(path, Shape(Kind.NULL))
     for path in rules.excluded:
         root = root.overlaid(path, Shape(Kind.EXCLUDED))
     return root
