@@ -52,8 +52,10 @@ format: $(INSTALLED) ## Format the code and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(INSTALLED) ## Write docs/settings.md anew from the settings
+docs: $(INSTALLED) ## Write docs/settings.md and docs/policies anew from the code
 	@$(BIN)/python -m lake_pipeline.settings.page > docs/settings.md
+	@LAKE_ROOT=s3://your-bucket LAKE_GLUE_ROLE=arn:aws:iam::123456789012:role/lake-glue \
+		$(BIN)/lake provision --policies docs/policies > /dev/null
 
 screenshots: $(INSTALLED) ## Make docs/images anew from a running UI (needs a Chromium)
 	@$(BIN)/python docs/screenshots.py

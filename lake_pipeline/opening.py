@@ -27,6 +27,7 @@ from lake_pipeline.storage.opening import open_store
 from lake_pipeline.storage.places import DirectoryPlace, Place, S3Place
 
 if TYPE_CHECKING:
+    from lake_pipeline.provision.lake import Choices
     from lake_pipeline.storage.objects import ObjectInfo
     from lake_pipeline.storage.s3_events import EventQueue
 
@@ -108,6 +109,21 @@ def listed_inventory(settings: Settings, manifest_uri: str) -> Iterator[ObjectIn
     from lake_pipeline.storage.s3_inventory import inventory_objects
 
     return inventory_objects(s3_place_of(settings, "an inventory"), manifest_uri)
+
+
+def provisioning_choices(settings: Settings) -> Choices:
+    """What a person has decided about the lake on AWS. Raises `SettingsError` where the lake is a directory."""
+    from lake_pipeline.provision.lake import Choices
+
+    return Choices(
+        place=s3_place_of(settings, "`lake provision`"),
+        versioning=settings.versioning,
+        tier_days=settings.tier_days,
+        quarantine_days=settings.quarantine_days,
+        glue_database=settings.glue_database,
+        glue_job=settings.glue_job,
+        glue_role=settings.glue_role,
+    )
 
 
 def ledger_url(settings: Settings) -> str:

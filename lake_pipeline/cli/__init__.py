@@ -1,8 +1,8 @@
 """`lake`: the commands. Each loads the settings, calls one use case and shows what came out.
 
 The modules are by intention: `files` (discover, ingest, status), `retrying` (retry, release), `reading` (query),
-`showing` (demo, dev), `contract`, `fsck`, `ledger`. What is slow to import (Dagster, DuckDB, SQLAlchemy) is imported by
-the command that needs it, so that `lake --help` and `lake status` answer at once.
+`showing` (demo, dev), `contract`, `fsck`, `ledger`, `provisioning` (provision). What is slow to import (Dagster,
+DuckDB, SQLAlchemy, boto3) is imported by the command that needs it, so that `lake --help` answers at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from lake_pipeline.cli.fsck import fsck
 from lake_pipeline.cli.group import LakeGroup
 from lake_pipeline.cli.ledger import ledger
 from lake_pipeline.cli.output import log_to_stderr
+from lake_pipeline.cli.provisioning import provision
 from lake_pipeline.cli.reading import query
 from lake_pipeline.cli.retrying import release, retry
 from lake_pipeline.cli.showing import demo, dev
@@ -32,5 +33,5 @@ def main(verbose: bool) -> None:
     log_to_stderr(verbose)
 
 
-for command in (demo, dev, discover, ingest, status, retry, release, fsck, query, contract, ledger):
+for command in (demo, dev, discover, ingest, status, retry, release, fsck, query, contract, ledger, provision):
     main.add_command(command)

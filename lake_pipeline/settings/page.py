@@ -25,6 +25,8 @@ DEFAULTS_IN_WORDS = {
     "contract_file": "no rules",
     "s3_endpoint_url": "AWS",
     "events_queue_url": "no queue",
+    "quarantine_days": "never",
+    "glue_role": "no job",
     "aws_region": "that of the AWS SDK",
     "last_date": "tomorrow (UTC)",
     "workers": "all cores",

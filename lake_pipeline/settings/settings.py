@@ -70,6 +70,24 @@ class Settings(BaseSettings):
     events_queue_url: HttpUrl | None = None
     """The SQS queue that the bucket tells new objects to. `lake discover --events` and a Dagster sensor read it."""
 
+    versioning: bool = False
+    """Whether `lake provision` switches versioning of the bucket on. It never switches it off."""
+
+    tier_days: int = Field(default=90, ge=0, le=3650)
+    """Days after which archived originals go to Intelligent-Tiering, as `lake provision` sets it up."""
+
+    quarantine_days: int | None = Field(default=None, ge=1, le=36_500)
+    """Days after which quarantined records are deleted, as `lake provision` sets it up."""
+
+    glue_database: str = Field(default="lake", pattern=r"^[a-z0-9_]{1,255}$")
+    """The database of the Glue Data Catalog that has the table json_parsed_parquet."""
+
+    glue_job: str = Field(default="lake-conversion", pattern=r"^[A-Za-z0-9_-]{1,255}$")
+    """The name of the Glue job that converts."""
+
+    glue_role: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
+    """The ARN of the role that the Glue job runs as. Without it `lake provision` makes no job."""
+
     home: Folder = Path("./.lake")
     """The directory for what the lake keeps beside the data: the embedded PostgreSQL, logs, locks."""
 

@@ -10,32 +10,43 @@ from urllib.parse import parse_qs, unquote
 
 
 class Recording:
-    """A WSGI application around another one that counts calls by service, operation, bucket and top folder."""
+    """A WSGI application around another one. Counts calls by service, operation, bucket and the first two folders."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str, str, str]] = Counter()
+        self._examples: dict[tuple[str, str, str, str], str] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        called = list(_calls(environ))
         with self._lock:
-            self._counts.update(called)
+            for service, operation, bucket, key in _calls(environ):
+                kind = (service, operation, bucket, "/".join(key.split("/")[:-1][:2]))
+                self._counts[kind] += 1
+                self._examples.setdefault(kind, key)
         answer: Iterable[bytes] = self._app(environ, start_response)
         return answer
 
     def counts(self) -> list[dict[str, Any]]:
-        """One object for each kind of call."""
+        """One object for each kind of call, with the first key that it named."""
         with self._lock:
             return [
-                {"service": service, "operation": operation, "bucket": bucket, "folder": folder, "count": count}
-                for (service, operation, bucket, folder), count in sorted(self._counts.items())
+                {
+                    "service": kind[0],
+                    "operation": kind[1],
+                    "bucket": kind[2],
+                    "folder": kind[3],
+                    "key": self._examples[kind],
+                    "count": count,
+                }
+                for kind, count in sorted(self._counts.items())
             ]
 
     def forget(self) -> None:
         """Begin anew."""
         with self._lock:
             self._counts.clear()
+            self._examples.clear()
 
 
 def _calls(environ: dict[str, Any]) -> Iterable[tuple[str, str, str, str]]:
@@ -45,11 +56,11 @@ def _calls(environ: dict[str, Any]) -> Iterable[tuple[str, str, str, str]]:
         yield service.removeprefix("Amazon").lower().removeprefix("aws"), operation, "", ""
         return
     bucket, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
-    yield "s3", _s3_operation(environ, bool(key)), bucket, key.partition("/")[0]
+    yield "s3", _s3_operation(environ, bool(key)), bucket, key
     if source := environ.get("HTTP_X_AMZ_COPY_SOURCE"):
-        from_bucket, _, from_key = unquote(source).lstrip("/").partition("/")
+        from_bucket, _, from_key = unquote(source.partition("?")[0], "latin-1").lstrip("/").partition("/")
         operation = "CopySourceVersion" if "versionId=" in source else "CopySource"
-        yield "s3", operation, from_bucket, from_key.partition("/")[0]
+        yield "s3", operation, from_bucket, from_key
 
 
 def _s3_operation(environ: dict[str, Any], has_key: bool) -> str:

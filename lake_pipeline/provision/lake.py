@@ -1,0 +1,72 @@
+"""Everything that one lake needs on AWS, in the order in which it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lake_pipeline.contract.contract import Contract
+from lake_pipeline.provision.bucket import (
+    BucketItself,
+    Encryption,
+    Lifecycle,
+    Notification,
+    PublicAccess,
+    Versioning,
+)
+from lake_pipeline.provision.glue import Database, Job, Table
+from lake_pipeline.provision.plan import Resource
+from lake_pipeline.provision.queue import EventQueue
+from lake_pipeline.storage.places import S3Place
+
+
+class Part(StrEnum):
+    """What can be provisioned by itself. An S3-compatible store has a bucket and nothing else."""
+
+    BUCKET = "bucket"
+    EVENTS = "events"
+    GLUE = "glue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What a person decides. Days count from when an object was written; None means never.
+
+    Without `glue_role`, the ARN of the role it runs as, no Glue job is made.
+    """
+
+    place: S3Place
+    versioning: bool = False
+    tier_days: int = 90
+    quarantine_days: int | None = None
+    glue_database: str = "lake"
+    glue_job: str = "lake-conversion"
+    glue_role: str | None = None
+
+
+def resources(choices: Choices, contract: Contract | None, parts: frozenset[Part]) -> list[Resource]:
+    """The resources of the chosen parts. Without a contract there is no table yet."""
+    made: list[Resource] = []
+    if Part.BUCKET in parts:
+        made += _bucket(choices)
+    if Part.EVENTS in parts:
+        queue = EventQueue(choices.place)
+        made += [queue.refused, queue, Notification(choices.place, queue)]
+    if Part.GLUE in parts:
+        made.append(Database(choices.place, choices.glue_database))
+        if contract is not None:
+            made.append(Table(choices.place, choices.glue_database, contract))
+        if choices.glue_role is not None:
+            made.append(Job(choices.place, choices.glue_job, choices.glue_role))
+    return made
+
+
+def _bucket(choices: Choices) -> list[Resource]:
+    place = choices.place
+    return [
+        BucketItself(place),
+        Encryption(place),
+        PublicAccess(place),
+        *([Versioning(place)] if choices.versioning else []),
+        Lifecycle(place, choices.tier_days, choices.quarantine_days, choices.versioning),
+    ]

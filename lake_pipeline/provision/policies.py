@@ -1,0 +1,143 @@
+"""IAM policies with the least that each role needs: the Dagster host, the Glue job, and whoever provisions.
+
+A test runs the pipeline against a server that records every call: each call must be allowed, and each statement used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lake_pipeline.provision.lake import Choices
+from lake_pipeline.provision.queue import EventQueue
+from lake_pipeline.storage import zones
+
+LANDING = (f"{zones.HISTORY}*", "????/week*")
+"""The landing zones as IAM can say it."""
+
+WRITTEN = (f"{zones.CURATED}*", f"{zones.QUARANTINE}*")
+
+CODE = "glue/*"
+
+Policy = dict[str, Any]
+
+
+def host_policy(choices: Choices) -> Policy:
+    """For whatever runs Dagster or the `lake` commands. The part of Events is needed with an event queue only."""
+    return _policy(
+        _statement(
+            "FindObjects",
+            # Without a condition on the prefix: a HEAD of what is not there would be denied instead of answered.
+            ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"],
+            [_bucket(choices)],
+        ),
+        _statement(
+            "ReadAndArchiveRawFiles",
+            [
+                "s3:GetObject",
+                "s3:GetObjectVersion",
+                "s3:GetObjectTagging",
+                "s3:GetObjectVersionTagging",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+            ],
+            _keys(choices, LANDING),
+        ),
+        _statement(
+            "KeepTheArchive",
+            ["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging"],
+            _keys(choices, [f"{zones.ARCHIVE}*"]),
+        ),
+        _statement(
+            "WriteParquet",
+            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+            _keys(choices, WRITTEN),
+        ),
+        _statement("RepairParquet", ["s3:DeleteObject"], _keys(choices, [f"{zones.CURATED}*"])),
+        _statement(
+            "Events",
+            ["sqs:ReceiveMessage", "sqs:DeleteMessage"],
+            [f"arn:aws:sqs:*:*:{_queue_name(choices)}"],
+        ),
+    )
+
+
+def glue_policy(choices: Choices) -> Policy:
+    """For the Glue job: it reads raw files and writes what nobody sees yet. It can neither delete nor archive."""
+    return _policy(
+        _statement("ReadRawFiles", ["s3:GetObject"], _keys(choices, LANDING)),
+        _statement("WriteParquet", ["s3:PutObject", "s3:AbortMultipartUpload"], _keys(choices, WRITTEN)),
+        _statement("ReadItsCode", ["s3:GetObject"], _keys(choices, [CODE])),
+        _statement(
+            "WriteItsLog",
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            ["arn:aws:logs:*:*:log-group:/aws-glue/*"],
+        ),
+    )
+
+
+def provisioner_policy(choices: Choices) -> Policy:
+    """For whoever runs `lake provision`, with all parts of it."""
+    settings = ("EncryptionConfiguration", "BucketPublicAccessBlock", "BucketVersioning", "LifecycleConfiguration")
+    catalog = ["arn:aws:glue:*:*:catalog", f"arn:aws:glue:*:*:database/{choices.glue_database}"]
+    return _policy(
+        _statement(
+            "SetUpTheBucket",
+            [
+                "s3:CreateBucket",
+                "s3:ListBucket",
+                *(f"s3:{verb}{name}" for name in (*settings, "BucketNotification") for verb in ("Get", "Put")),
+            ],
+            [_bucket(choices)],
+        ),
+        _statement(
+            "SetUpTheQueues",
+            ["sqs:CreateQueue", "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes"],
+            [f"arn:aws:sqs:*:*:{_queue_name(choices)}", f"arn:aws:sqs:*:*:{_queue_name(choices, refused=True)}"],
+        ),
+        _statement(
+            "SetUpTheCatalog",
+            ["glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable"],
+            [*catalog, f"arn:aws:glue:*:*:table/{choices.glue_database}/{zones.CURATED_NAME}"],
+        ),
+        _statement(
+            "SetUpTheJob",
+            ["glue:GetJob", "glue:CreateJob", "glue:UpdateJob"],
+            [f"arn:aws:glue:*:*:job/{choices.glue_job}"],
+        ),
+        *(
+            [_statement("GiveTheJobItsRole", ["iam:PassRole"], [choices.glue_role])]
+            if choices.glue_role is not None
+            else []
+        ),
+    )
+
+
+def policies(choices: Choices) -> dict[str, Policy]:
+    """All of them, by the name of the file they are written to."""
+    return {
+        "dagster-host.json": host_policy(choices),
+        "glue-job.json": glue_policy(choices),
+        "provisioner.json": provisioner_policy(choices),
+    }
+
+
+def _policy(*statements: Policy) -> Policy:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _statement(sid: str, actions: Sequence[str], resources: Sequence[str]) -> Policy:
+    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+
+
+def _bucket(choices: Choices) -> str:
+    return f"arn:aws:s3:::{choices.place.bucket}"
+
+
+def _keys(choices: Choices, patterns: Sequence[str]) -> list[str]:
+    return [f"{_bucket(choices)}/{choices.place.prefix}{pattern}" for pattern in patterns]
+
+
+def _queue_name(choices: Choices, *, refused: bool = False) -> str:
+    queue = EventQueue(choices.place)
+    return queue.refused.queue_name if refused else queue.queue_name

@@ -1,0 +1,239 @@
+"""The IAM policies allow what the pipeline calls and nothing more: every call is recorded, every statement is used."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from lake_pipeline.aws.access import AwsAccess
+from lake_pipeline.cli import main
+from lake_pipeline.convert.in_process import InProcessEngine
+from lake_pipeline.convert.request import ConversionRequest
+from lake_pipeline.model.files import RawFile
+from lake_pipeline.provision.lake import Choices
+from lake_pipeline.provision.policies import glue_policy, host_policy, policies, provisioner_policy
+from lake_pipeline.storage.places import S3Place
+from lake_pipeline_tests.aws.server import AwsServer
+from lake_pipeline_tests.factories import BATCH, OPTIONS, ndjson
+
+REPOSITORY = Path(__file__).parents[2]
+ROLE = "arn:aws:iam::123456789012:role/lake-glue"
+
+ACTIONS = {
+    "List": ["s3:ListBucket"],
+    "ListVersions": ["s3:ListBucketVersions"],
+    "ListMultipartUploads": ["s3:ListBucketMultipartUploads"],
+    "HeadBucket": ["s3:ListBucket"],
+    "CreateBucket": ["s3:CreateBucket"],
+    "GetObject": ["s3:GetObject"],
+    "HeadObject": ["s3:GetObject"],
+    # A copy of an object with tags reads and writes them too; that shows in no request.
+    "CopySource": ["s3:GetObject", "s3:GetObjectTagging"],
+    "CopySourceVersion": ["s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+    "CopyObject": ["s3:PutObject", "s3:PutObjectTagging"],
+    "CreateMultipartUpload": ["s3:PutObject"],
+    "UploadPart": ["s3:PutObject"],
+    "CompleteMultipartUpload": ["s3:PutObject"],
+    "AbortMultipartUpload": ["s3:AbortMultipartUpload"],
+    "ListParts": ["s3:ListMultipartUploadParts"],
+    "DeleteObject": ["s3:DeleteObject"],
+    "DeleteObjectVersion": ["s3:DeleteObjectVersion"],
+    "GetBucketEncryption": ["s3:GetEncryptionConfiguration"],
+    "PutBucketEncryption": ["s3:PutEncryptionConfiguration"],
+    "GetPublicAccessBlock": ["s3:GetBucketPublicAccessBlock"],
+    "PutPublicAccessBlock": ["s3:PutBucketPublicAccessBlock"],
+    "GetBucketVersioning": ["s3:GetBucketVersioning"],
+    "PutBucketVersioning": ["s3:PutBucketVersioning"],
+    "GetBucketLifecycleConfiguration": ["s3:GetLifecycleConfiguration"],
+    "PutBucketLifecycleConfiguration": ["s3:PutLifecycleConfiguration"],
+    "GetBucketNotificationConfiguration": ["s3:GetBucketNotification"],
+    "PutBucketNotificationConfiguration": ["s3:PutBucketNotification"],
+    "DeleteMessageBatch": ["sqs:DeleteMessage"],
+}
+"""The IAM actions that an API operation needs."""
+
+
+def needs(call: dict[str, Any]) -> list[tuple[str, str]]:
+    """The (action, resource) pairs of a recorded call. Of SQS and Glue only the action is known."""
+    if call["service"] != "s3":
+        actions = ACTIONS.get(call["operation"], [f"{call['service']}:{call['operation']}"])
+        return [(action, "") for action in actions]
+    resource = f"arn:aws:s3:::{call['bucket']}" + (f"/{call['key']}" if call["key"] else "")
+    return [(action, resource) for action in ACTIONS[call["operation"]]]
+
+
+def allows(statement: dict[str, Any], action: str, resource: str) -> bool:
+    return action in statement["Action"] and (
+        not resource or any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+    )
+
+
+def compare(policy: dict[str, Any], calls: list[dict[str, Any]], *, unseen: frozenset[str] = frozenset()) -> None:
+    """Fails unless `policy` allows every call, and every action of it was needed where `unseen` does not name it."""
+    needed = {need for call in calls for need in needs(call)}
+    denied = [need for need in needed if not any(allows(each, *need) for each in policy["Statement"])]
+    assert denied == []
+    unused = [
+        (statement["Sid"], action)
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+        if not any(allows({**statement, "Action": [action]}, *need) for need in needed)
+    ]
+    assert [each for each in unused if each[0] not in unseen and each[1] not in unseen] == []
+    # A resource that nothing was done to would be one that nobody needs.
+    for statement in policy["Statement"]:
+        for pattern in statement["Resource"] if statement["Resource"][0].startswith("arn:aws:s3") else ():
+            used = any(allows({**statement, "Resource": [pattern]}, *need) for need in needed)
+            assert used or statement["Sid"] in unseen, (statement["Sid"], pattern)
+
+
+def mine(calls: list[dict[str, Any]], bucket: str) -> list[dict[str, Any]]:
+    return [call for call in calls if call["bucket"] in (bucket, "")]
+
+
+@pytest.fixture
+def choices(aws: AwsServer, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choices:
+    bucket = aws.new_bucket(versioned=True)
+    for service in ("SQS", "GLUE"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", aws.endpoint)
+    settings = {
+        "ROOT": f"s3://{bucket}/lake",
+        "S3_ENDPOINT_URL": aws.endpoint,
+        "LEDGER_URL": ledger_url,
+        "HOME": str(tmp_path),
+        "VERSIONING": "true",
+        "GLUE_ROLE": ROLE,
+        "GLUE_DATABASE": bucket.replace("-", "_"),
+        "GLUE_JOB": bucket,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"LAKE_{name}", value)
+    place = S3Place(bucket=bucket, prefix="lake/", access=aws.access())
+    return Choices(place=place, glue_database=settings["GLUE_DATABASE"], glue_job=bucket, glue_role=ROLE)
+
+
+def lake(*arguments: str) -> str:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_host_may_do_what_it_does_and_nothing_more(
+    aws: AwsServer, choices: Choices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = lake("provision", "--only", "events").partition("LAKE_EVENTS_QUEUE_URL=")[2].strip()
+    monkeypatch.setenv("LAKE_EVENTS_QUEUE_URL", url)
+    bucket, plain = choices.place.bucket, aws.new_bucket()
+    land_all(aws, bucket, mode="live")
+    with aws.recorded() as calls:
+        lake("discover", "--events")
+        work(aws, bucket)
+    # Without versions other calls are made.
+    land_all(aws, plain, mode="other")
+    monkeypatch.setenv("LAKE_ROOT", f"s3://{plain}/lake")
+    with aws.recorded() as more:
+        lake("discover")
+        lake("ingest")
+    compare(host_policy(choices), mine([*calls, *({**call, "bucket": bucket} for call in more)], bucket))
+
+
+def land_all(aws: AwsServer, bucket: str, *, mode: str) -> None:
+    good = {"event_time": "2026-02-03T10:00:00Z", "mode": mode}
+    for key, content in (
+        ("2026/week05/again.json", ndjson(good)),
+        ("2026/week05/again.json", ndjson(good, good)),
+        ("2026/week05/a.json", ndjson(*[good] * 10, {"mode": "no date"})),
+        ("all_historical_files/again.json", ndjson(good)),
+        ("all_historical_files/again.json", ndjson(good, good)),
+        ("all_historical_files/b.json", ndjson(good)),
+    ):
+        aws.client().put_object(Bucket=bucket, Key=f"lake/{key}", Body=content)
+
+
+def work(aws: AwsServer, bucket: str) -> None:
+    """Everything that the host does with objects."""
+    for command in ("discover", "ingest", "status"):
+        lake(command)
+    lake("query", "SELECT count(*) FROM json_parsed_parquet")
+    lake("query", "SELECT count(*) FROM quarantine")
+    lake("fsck")
+    store = aws.store(bucket, "lake/")
+    for zone in ("json_parsed_parquet", "quarantine"):
+        left = store.put_pending(f"{zone}/part-{BATCH}-00001.parquet")
+        left.write(b"half")
+        left.finish()
+        [found] = store.pending()
+        store.publish(found)  # as a sweep finds it, without its parts
+        left = store.put_pending(f"{zone}/part-{BATCH}-00002.parquet")
+        left.write(b"half")
+        store.abort(left.finish())
+    # What `lake fsck --repair` does with a file that was taken out and is still there.
+    store.delete(f"json_parsed_parquet/part-{BATCH}-00001.parquet")
+
+
+def test_the_glue_job_may_do_what_it_does_and_nothing_more(aws: AwsServer, choices: Choices) -> None:
+    """The kernel is what runs there; that it gives up its uploads when a conversion fails is a part of it."""
+    store = aws.store(choices.place.bucket, "lake/")
+    keys = ["2026/week05/a.json", "all_historical_files/b.json"]
+    for key in keys:
+        aws.client().put_object(
+            Bucket=choices.place.bucket,
+            Key=f"lake/{key}",
+            Body=ndjson(*[{"event_time": "2026-02-03T10:00:00Z"}] * 10, {"mode": "no date"}),
+        )
+    files = tuple(
+        RawFile(file_id=number, key=info.key, etag=info.etag, size=info.size)
+        for number, info in enumerate(store.objects(""), start=1)
+    )
+    with aws.recorded() as calls:
+        report = InProcessEngine(store).convert(
+            ConversionRequest(batch_id=BATCH, files=files, contract=None, options=OPTIONS)
+        )
+        for pending in report.manifest.objects:
+            store.abort(pending)
+    compare(glue_policy(choices), mine(calls, choices.place.bucket), unseen=frozenset({"ReadItsCode", "WriteItsLog"}))
+
+
+def test_who_provisions_may_do_what_it_takes_and_nothing_more(aws: AwsServer, choices: Choices) -> None:
+    aws.client().put_object(
+        Bucket=choices.place.bucket,
+        Key="lake/2026/week05/a.json",
+        Body=ndjson({"event_time": "2026-02-03T10:00:00Z"}),
+    )
+    lake("discover")
+    lake("ingest")
+    versions = aws.client().list_object_versions(Bucket=choices.place.bucket)
+    for each in [*versions.get("Versions", ()), *versions.get("DeleteMarkers", ())]:
+        aws.client().delete_object(Bucket=choices.place.bucket, Key=each["Key"], VersionId=each["VersionId"])
+    aws.client().delete_bucket(Bucket=choices.place.bucket)
+    with aws.recorded() as calls:
+        lake("provision")
+    glue, queues = aws.client("glue"), aws.client("sqs")
+    glue.update_table(
+        DatabaseName=choices.glue_database, TableInput={"Name": "json_parsed_parquet", "Parameters": {"a": "b"}}
+    )
+    url = queues.get_queue_url(QueueName=f"{choices.place.bucket}-lake-lake-events")["QueueUrl"]
+    queues.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+    with aws.recorded() as more:
+        lake("provision")
+    # PassRole is no call of its own: Glue asks for it when the job is made. Changing a job is nothing that moto can.
+    compare(
+        provisioner_policy(choices),
+        mine([*calls, *more], choices.place.bucket),
+        unseen=frozenset({"GiveTheJobItsRole", "glue:UpdateJob"}),
+    )
+
+
+def test_the_policies_in_docs_are_those_of_the_code(choices: Choices, tmp_path: Path) -> None:
+    example = Choices(place=S3Place(bucket="your-bucket", access=AwsAccess()), glue_role=ROLE)
+    for name, policy in policies(example).items():
+        path = REPOSITORY / "docs/policies" / name
+        assert json.loads(path.read_text()) == policy, "docs/policies is old: run make docs"
+    lake("provision", "--policies", str(tmp_path))
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == sorted(policies(example))
+    assert json.loads((tmp_path / "dagster-host.json").read_text()) == host_policy(choices)
