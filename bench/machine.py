@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from bench.java import java_version
 from bench.task import Contender
+from lake_pipeline.convert.java import java_version
 
 BUSY_LOAD = 0.3
 """Load per core above which somebody else is working, and figures say little."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.java import provide_java
 from bench.task import PARTITIONS, Account, Contender, Run, Task, column
+from lake_pipeline.convert.java import provide_java
 
 OUTPUT = "spark"
 CORRUPT = "_corrupt_record"
@@ -17,7 +17,7 @@ def prepare(task: Task) -> Run:
     provide_java(task.work / "java")
     from pyspark.sql import SparkSession
 
-    settings = {
+    settings: dict[str, bool | float | int | str | None] = {
         "spark.driver.memory": MEMORY,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
