@@ -60,6 +60,10 @@ class FilesMoved(TransientError):
     """Other batches publish files at this moment that a widening has to rewrite first; look at them and try again."""
 
 
+class VersionsMoved(TransientError):
+    """Another version of a file in this batch came, or was published, meanwhile; claim and look at them again."""
+
+
 class StorageUnavailable(TransientError):
     """The object store did not answer, or answered that it is busy."""
 

@@ -67,6 +67,7 @@ def connect_lake(settings: Settings) -> Lake:
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
         rewrite_bytes=settings.rewrite_bytes,
+        new_version=settings.new_version,
     )
 
 

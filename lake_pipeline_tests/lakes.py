@@ -11,8 +11,10 @@ import pyarrow.dataset as ds
 from lake_pipeline.convert.in_process import InProcessEngine
 from lake_pipeline.ingest.batch import ingest_all
 from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.fsck.audit import Audit
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.result import BatchResult
+from lake_pipeline.ingest.verify import verify
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline_tests.factories import OPTIONS
@@ -37,6 +39,17 @@ def ingest(lake: Lake) -> list[BatchResult]:
     """Discover and ingest everything."""
     discover(lake)
     return list(ingest_all(lake))
+
+
+def is_sound(lake: Lake) -> bool:
+    """Whether every partition passes its checks and `lake fsck` finds nothing; tells what is wrong where not."""
+    partitions = {file.partition for file in lake.ledger.curated_files()}
+    wrong = [verdicts for verdicts in verify(lake, partitions) if not verdicts.passed]
+    found = [finding.text for finding in Audit(lake=lake).findings()]
+    status = lake.ledger.status()
+    assert (wrong, found) == ([], [])
+    assert status.rows_read == status.rows_published + status.rows_quarantined
+    return status.rows_published == sum(file.rows for file in lake.ledger.curated_files())
 
 
 def published(root: Path) -> list[dict[str, Any]]:

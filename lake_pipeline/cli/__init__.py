@@ -1,8 +1,9 @@
 """`lake`: the commands. Each loads the settings, calls one use case and shows what came out.
 
-The modules are by intention: `files` (discover, ingest, status), `retrying` (retry, release), `reading` (query),
-`showing` (demo, dev), `contract`, `fsck`, `ledger`, `provisioning` (provision). What is slow to import (Dagster,
-DuckDB, SQLAlchemy, boto3) is imported by the command that needs it, so that `lake --help` answers at once.
+The modules are by intention: `files` (discover, ingest, status), `retrying` (retry, release), `rebuilding` (rebuild,
+forget), `reading` (query), `showing` (demo, dev), `contract`, `fsck`, `ledger`, `provisioning` (provision). What is
+slow to import (Dagster, DuckDB, SQLAlchemy, boto3) is imported by the command that needs it, so that `lake --help`
+answers at once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lake_pipeline.cli.ledger import ledger
 from lake_pipeline.cli.output import log_to_stderr
 from lake_pipeline.cli.provisioning import provision
 from lake_pipeline.cli.reading import query
+from lake_pipeline.cli.rebuilding import forget, rebuild
 from lake_pipeline.cli.retrying import release, retry
 from lake_pipeline.cli.showing import demo, dev
 
@@ -33,5 +35,21 @@ def main(verbose: bool) -> None:
     log_to_stderr(verbose)
 
 
-for command in (demo, dev, discover, ingest, status, retry, release, fsck, query, contract, ledger, provision):
+COMMANDS = (
+    demo,
+    dev,
+    discover,
+    ingest,
+    status,
+    retry,
+    release,
+    rebuild,
+    forget,
+    fsck,
+    query,
+    contract,
+    ledger,
+    provision,
+)
+for command in COMMANDS:
     main.add_command(command)

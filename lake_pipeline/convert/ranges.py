@@ -43,7 +43,7 @@ def range_blocks(
     """
     # The byte before the range tells whether a line begins with it.
     begin = max(start - 1, 0)
-    with closing(store.open(file.key, etag=file.etag, start=begin)) as stream:
+    with closing(store.open(file.place, etag=file.etag, start=begin)) as stream:
         lines: Lines | None = None
         for offset, text in _own_lines(stream, begin, stop, skips_first=start > 0, block_bytes=block_bytes):
             lines = lines or Lines(offset, options.max_record_bytes)

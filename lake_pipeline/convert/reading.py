@@ -74,7 +74,7 @@ def plan(files: Sequence[RawFile]) -> Plan:
 
 def open_text(store: ObjectStore, file: RawFile, options: ConversionOptions) -> Decoded:
     """The plain text of a raw file. Raises `ObjectMissing`, `ObjectChanged`, `StorageUnavailable`, `BadInput`."""
-    stream = store.open(file.key, etag=file.etag)
+    stream = store.open(file.place, etag=file.etag)
     try:
         return Decoded(stream, keep_truncated=options.truncated is Truncated.KEEP)
     except BaseException:

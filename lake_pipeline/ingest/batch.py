@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
-from lake_pipeline.errors import ContractMoved, FilesMoved, LakeError, LeaseLost, OutcomeUnknown
+from lake_pipeline.errors import ContractMoved, FilesMoved, LakeError, LeaseLost, OutcomeUnknown, VersionsMoved
 from lake_pipeline.ingest.archive import archive_originals
 from lake_pipeline.ingest.contracts import changes_of_batch
 from lake_pipeline.ingest.lake import Lake
@@ -30,6 +30,9 @@ from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import BatchState
 
 log = logging.getLogger(__name__)
+
+CLAIMS = 4
+"""How often files are claimed again because another version of one of them came while they were converted."""
 
 CONVERSIONS = 4
 """How often one batch is converted again because another batch moved the contract meanwhile."""
@@ -58,18 +61,38 @@ def ingest_batch(
     this worker was too slow, and `OutcomeUnknown` where only the ledger can tell later what became of the batch.
     """
     recover(lake)
-    claim = lake.ledger.claim(
+    for _ in range(CLAIMS):
+        claim = _claim(lake, partitions)
+        if claim is None:
+            return None
+        log.info("Batch %s: claimed %d files, %.1f MB", claim.batch_id, len(claim.files), claim.size / 1e6)
+        try:
+            return _process(lake, claim, on_progress)
+        except VersionsMoved as error:
+            log.info("Batch %s was given back: %s", claim.batch_id, error)
+            moved = error
+    raise moved
+
+
+def _claim(lake: Lake, partitions: Collection[PartitionKey] | None) -> Claim | None:
+    """The next files of which no other version goes first; None when there are none."""
+    while claim := lake.ledger.claim(
         owner=this_owner(),
         max_files=lake.batch_files,
         max_bytes=lake.batch_bytes,
         lease_seconds=lake.lease_seconds,
         engine=lake.engine.name,
         partitions=partitions,
-    )
-    if claim is None:
-        return None
-    log.info("Batch %s: claimed %d files, %.1f MB", claim.batch_id, len(claim.files), claim.size / 1e6)
-    return _process(lake, claim, on_progress)
+    ):
+        pointless = lake.ledger.judge_versions(claim, lake.new_version).steps_back
+        if pointless:
+            log.info("Batch %s: %d files have another version that goes first", claim.batch_id, len(pointless))
+            lake.ledger.step_back(claim, pointless)
+            claim = replace(claim, files=tuple(file for file in claim.files if file.file_id not in pointless))
+        if claim.files:
+            return claim
+        lake.ledger.release(claim, reason="another version of every file goes first")
+    return None
 
 
 def _process(lake: Lake, claim: Claim, on_progress: Progress | None) -> BatchResult:
@@ -77,6 +100,9 @@ def _process(lake: Lake, claim: Claim, on_progress: Progress | None) -> BatchRes
     with Heartbeat(lake.ledger, claim) as heartbeat:
         try:
             manifest, version = _convert_and_record(lake, claim, heartbeat, on_progress)
+        except VersionsMoved as error:
+            lake.ledger.release(claim, reason=str(error))
+            raise
         except (LeaseLost, OutcomeUnknown):
             raise  # the files are somebody else's, or past the point of no return: the next worker finds out
         except LakeError as error:
@@ -105,7 +131,8 @@ def _convert_and_record(
     lake: Lake, claim: Claim, heartbeat: Heartbeat, on_progress: Progress | None
 ) -> tuple[Manifest, int]:
     """Convert until the parts fit the contract in force, then pass the point of no return."""
-    may_widen = True
+    # A published file can't lose rows and become wider in one go.
+    may_widen = not lake.ledger.judge_versions(claim, lake.new_version).replaces
     for _ in range(CONVERSIONS):
         report = _convert(lake, claim, on_progress, may_widen=may_widen)
         recording = Recording(lake, claim, heartbeat, report.manifest, report.contract, limit=lake.rewrite_bytes)
@@ -116,7 +143,7 @@ def _convert_and_record(
             abort(lake.store, recording.manifest)
             moved = error
             # A lake that is never quiet enough to widen a column still takes the batch.
-            may_widen = isinstance(error, ContractMoved)
+            may_widen = may_widen and isinstance(error, ContractMoved)
             log.info("Batch %s is converted again: %s", claim.batch_id, error)
         except OutcomeUnknown:
             return recording.manifest, _recorded_version(lake, claim)

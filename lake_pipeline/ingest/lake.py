@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lake_pipeline.convert.request import ConversionOptions, Engine
 from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.model.files import NewVersion
 from lake_pipeline.storage.objects import ObjectStore
 
 REQUESTS_AT_ONCE = 16
@@ -17,7 +18,8 @@ waiting, so this is 160 to 800 requests a second; S3 takes 3,500 writes a second
 class Lake:
     """An open lake. `batch_files` and `batch_bytes` (as stored) bound one batch, `lease_seconds` one claim.
 
-    `rewrite_bytes` bounds the published bytes that a batch rewrites because a column becomes wider.
+    `rewrite_bytes` bounds the published bytes that a batch rewrites because a column becomes wider. `new_version` is
+    what becomes of a file whose key comes again with other content.
     """
 
     store: ObjectStore
@@ -29,3 +31,4 @@ class Lake:
     lease_seconds: int = 600
     max_attempts: int = 5
     rewrite_bytes: int = 1 << 30
+    new_version: NewVersion = NewVersion.REPLACE

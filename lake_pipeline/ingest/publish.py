@@ -23,6 +23,8 @@ def roll_forward(lake: Lake, batch_id: str, manifest: Manifest) -> None:
     Raises `StorageUnavailable` or `LedgerUnavailable`: call again, or leave it to whoever comes next.
     """
     with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="publish") as pool:
+        # In this order readers miss rows for a moment; the other way round they would see some twice.
+        list(pool.map(lake.store.delete, manifest.deleted))
         list(pool.map(lake.store.publish, manifest.objects))
     if lake.ledger.finish_publish(batch_id, max_attempts=lake.max_attempts):
         log.info(

@@ -19,6 +19,7 @@ from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import abort, roll_forward
 from lake_pipeline.ingest.reconcile import recover
 from lake_pipeline.ingest.widening import Recording
+from lake_pipeline.ledger.claims import WIDEN
 from lake_pipeline.ledger.owner import this_owner
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.manifest import Manifest
@@ -53,7 +54,7 @@ def widen_column(lake: Lake, shown: str) -> Widened:
     for _ in range(TRIES):
         contract, column, seen = _wanted(lake, shown)
         widened = contract.widened([column.path], seen)
-        claim = lake.ledger.open_widening(owner=this_owner(), lease_seconds=lake.lease_seconds)
+        claim = lake.ledger.open_empty(WIDEN, owner=this_owner(), lease_seconds=lake.lease_seconds)
         try:
             return _rewrite(lake, claim, column, widened)
         except ContractMoved as error:

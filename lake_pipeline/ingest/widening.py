@@ -19,9 +19,10 @@ from dataclasses import replace
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.convert.rewriting import rewrite
-from lake_pipeline.errors import ContractMoved, FilesMoved, LakeError, ObjectChanged, ObjectMissing
+from lake_pipeline.errors import ContractMoved, FilesMoved, LakeError, ObjectChanged, ObjectMissing, VersionsMoved
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
+from lake_pipeline.ingest.stripping import Stripping
 from lake_pipeline.ledger.views import CuratedFile
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.manifest import Manifest, RewrittenPart
@@ -70,19 +71,23 @@ class Recording:
         self._lock = threading.Lock()
         self._parts: dict[tuple[str, str], RewrittenPart | None] = {}
         self._bare = manifest
+        self._stripping = Stripping(lake, claim, heartbeat)
         self.manifest = manifest
 
     def record(self, evidence: Evidence | None = None) -> int:
         """Record `manifest`, completed; returns the contract version in force.
 
-        Raises what `Ledger.record_manifest` does: `FilesMoved` after many looks only, and `ContractMoved` also where
+        Older versions that give way are taken out of the published files in the same manifest. Raises what
+        `Ledger.record_manifest` does: `FilesMoved` after many looks only, and `ContractMoved` also where
         more than the limit would be rewritten. `manifest` then has everything that must be aborted.
         """
-        for pause in _pauses():
+        for pause in pauses():
             try:
                 self._complete(closed=pause > 0)
                 self._heartbeat.check()
-                return self._lake.ledger.record_manifest(self._claim, self.manifest, self._contract, evidence)
+                return self._lake.ledger.record_manifest(
+                    self._claim, self.manifest, self._contract, evidence, new_version=self._lake.new_version
+                )
             except FilesMoved as error:
                 log.info("Batch %s waits: %s", self._claim.batch_id, error)
                 time.sleep(pause)
@@ -92,12 +97,16 @@ class Recording:
         """Bring `rewritten` and `as_of` up to date with what is published at this moment."""
         # In this order: whatever comes between two of these looks is then seen by the later ones, or by the ledger.
         as_of = self._lake.ledger.last_commit()
+        replaced = self._replaced()
         in_force = self._lake.ledger.contract()
         narrow = in_force.narrower_than(self._contract) if in_force else ()
         if in_force is None or not narrow or not (self._bare.curated or self._bare.as_of is not None):
             self._forget(list(self._parts))
-            self.manifest = self._bare
+            self._take_out(replaced)
             return
+        if replaced:
+            # A file may be in both: it would have to lose rows and become wider in one go.
+            raise FilesMoved("A column becomes wider, and a file in the same batch replaces an older version.")
         self._lake.ledger.set_gate(self._claim, seconds=GATE_SECONDS if closed else 0)
         since = min(column.since for column in narrow)
         files = self._lake.ledger.curated_files_of_versions(since=since, until=in_force.version)
@@ -109,6 +118,25 @@ class Recording:
             self._forget([known for known in self._parts if known not in live])
             rewritten = tuple(part for part in self._parts.values() if part is not None)
             self.manifest = replace(self.manifest, rewritten=rewritten, as_of=as_of)
+
+    def _replaced(self) -> tuple[int, ...]:
+        """The older versions that give way to what this batch publishes. Raises `VersionsMoved` and `FilesMoved`."""
+        verdict = self._lake.ledger.judge_versions(self._claim, self._lake.new_version)
+        if verdict.steps_back:
+            raise VersionsMoved("Another version of a file in this batch came meanwhile; it is claimed again.")
+        if verdict.waits:
+            raise FilesMoved("An older version of a file in this batch is being published at this moment.")
+        return verdict.replaced(self._bare)
+
+    def _take_out(self, replaced: tuple[int, ...]) -> None:
+        """Complete the manifest with the published files that hold rows of replaced versions, without them."""
+        try:
+            stripped = self._stripping.without(replaced)
+        except BaseException:
+            self._stripping.forget()
+            self.manifest = self._bare
+            raise
+        self.manifest = replace(self._bare, stripped=stripped, superseded=replaced)
 
     def _check_limit(self, files: list[CuratedFile]) -> None:
         size = sum(max(file.size, LEAST_BYTES) for file in files)
@@ -141,7 +169,7 @@ class Recording:
                 log.warning("%s could not be aborted: %s", known[0], error)
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
     """No pause after the first look, for it may have been too early by a moment; longer ones after the next."""
     yield 0.0
     for number in range(ROUNDS - 1):

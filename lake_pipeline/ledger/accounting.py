@@ -15,6 +15,7 @@ def check_manifest(claim: Claim, manifest: Manifest) -> None:
     """Raises ValueError unless the manifest accounts for each file of the claim once, and for each of its rows."""
     _check_files(claim, manifest)
     _check_parts(manifest)
+    _check_stripped(manifest)
     _check_rows(manifest)
 
 
@@ -44,6 +45,13 @@ def _check_parts(manifest: Manifest) -> None:
             raise ValueError(f"{rewritten.object.key} is rewritten twice, or without a look at what is published")
 
 
+def _check_stripped(manifest: Manifest) -> None:
+    may_go = {*manifest.superseded, *(file.file_id for file in manifest.rebuilt)}
+    for part in manifest.stripped:
+        if not part.removed_by_file.keys() <= may_go or (part.object is None) != (part.rows == 0):
+            raise ValueError(f"{part.key} loses rows of files that keep theirs, or its {part.rows} rows are nowhere")
+
+
 def _check_rows(manifest: Manifest) -> None:
     given: Counter[int] = Counter()
     for part in manifest.curated:
@@ -56,5 +64,9 @@ def _check_rows(manifest: Manifest) -> None:
             raise ValueError(f"file {file.file_id} is {file.outcome}, yet {file.published} rows of it are in the parts")
         if not 0 <= file.rescued <= file.published or file.quarantined < 0:
             raise ValueError(f"file {file.file_id} has impossible counts: {file}")
+    for file in manifest.rebuilt:
+        # Its rows in other partitions stay where they are.
+        if given.pop(file.file_id, 0) > file.published:
+            raise ValueError(f"the parts hold more rows of file {file.file_id} than it has, {file.published}")
     if +given:
         raise ValueError(f"the parts hold rows of files that the manifest does not account for: {sorted(given)[:5]}")

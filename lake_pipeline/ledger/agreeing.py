@@ -26,13 +26,17 @@ def latest_contract(connection: Connection) -> Contract | None:
     return Contract.from_json(row.contract).with_version(row.version) if row else None
 
 
+def one_at_a_time(connection: Connection) -> None:
+    """Let no other batch record its manifest until this transaction ends."""
+    connection.execute(query("lock_contract"))
+
+
 def agree(connection: Connection, claim: Claim, manifest: Manifest, contract: Contract) -> int:
     """Compare-and-set: the version of the union of the contract in force and `contract`, which the parts have.
 
-    Raises `ContractMoved` where the parts do not fit the union, and `FilesMoved` where a column becomes wider
-    while others publish it in its narrower type.
+    After `one_at_a_time`. Raises `ContractMoved` where the parts do not fit the union, and `FilesMoved` where a column
+    becomes wider while others publish it in its narrower type.
     """
-    connection.execute(query("lock_contract"))
     _pass_gates(connection, claim)
     latest = latest_contract(connection)
     union = contract if latest is None else latest.merged(contract)

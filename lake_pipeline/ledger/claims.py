@@ -56,11 +56,11 @@ class Claiming(Database):
             self._open_batch(connection, claim, INGEST, engine)
         return claim
 
-    def open_widening(self, *, owner: str, lease_seconds: int) -> Claim:
-        """A claim on no files, for a batch that only rewrites published ones."""
+    def open_empty(self, kind: str, *, owner: str, lease_seconds: int) -> Claim:
+        """A claim on no files, for a batch of that kind that works on published ones."""
         claim = Claim(batch_id=str(uuid.uuid4()), owner=owner, files=(), lease_seconds=lease_seconds)
         with self.transaction() as connection:
-            self._open_batch(connection, claim, WIDEN, engine="in_process")
+            self._open_batch(connection, claim, kind, engine="in_process")
         return claim
 
     def _take(
@@ -70,7 +70,7 @@ class Claiming(Database):
             rows = connection.execute(query("claim_files"), limits)
         else:
             rows = connection.execute(query("claim_files_of_partitions"), {**limits, **days_and_modes(partitions)})
-        return tuple(sorted(map(_raw_file, rows), key=lambda file: (file.lane, file.file_id)))
+        return tuple(sorted(map(raw_file, rows), key=lambda file: (file.lane, file.file_id)))
 
     def _open_batch(self, connection: Connection, claim: Claim, kind: str, engine: str) -> None:
         connection.execute(
@@ -148,7 +148,8 @@ def days_and_modes(partitions: Collection[PartitionKey]) -> dict[str, list[Any]]
     return {"days": [partition.day for partition in unique], "modes": [partition.mode_key for partition in unique]}
 
 
-def _raw_file(row: Row[Any]) -> RawFile:
+def raw_file(row: Row[Any], archived_at: str | None = None) -> RawFile:
+    """A row of the files as a value."""
     expected = PartitionKey(row.expected_date, mode_of_key(row.expected_mode)) if row.expected_date else None
     return RawFile(
         file_id=row.file_id,
@@ -158,6 +159,7 @@ def _raw_file(row: Row[Any]) -> RawFile:
         lane=Lane(row.lane),
         attempts=row.attempts,
         expected=expected,
+        archived_at=archived_at,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -18,47 +19,69 @@ from lake_pipeline.model.manifest import CuratedPart, Manifest, RewrittenPart
 def add_commit(connection: Connection, batch_id: str, manifest: Manifest, contract_version: int) -> None:
     """Note what became visible with a batch."""
     connection.execute(query("lock_commits"))
-    replaced = sum(part.rows for part in manifest.rewritten)
+    replaced = _replaced_rows(manifest)
     commit_id = connection.scalar(
         query("add_commit"),
         {
             "batch_id": batch_id,
-            "files_added": len(manifest.curated) + len(manifest.rewritten),
-            "files_removed": len(manifest.rewritten),
-            "rows_added": sum(part.rows for part in manifest.curated) + replaced,
-            "rows_removed": replaced,
+            "files_added": len(manifest.curated) + len(replaced) - len(manifest.deleted),
+            "files_removed": len(replaced),
+            "rows_added": sum(part.rows for part in manifest.curated) + sum(row["rows"] for row in replaced),
+            "rows_removed": sum(row["before"] for row in replaced),
         },
     )
     commit = {"batch_id": batch_id, "contract_version": contract_version, "commit_id": commit_id}
-    if manifest.rewritten:
-        _replace(connection, commit, manifest.rewritten)
+    if replaced:
+        _replace(connection, commit, replaced, without=manifest.superseded)
+        _add_rescued(connection, manifest.rewritten)
     added = connection.execute(
         query("add_curated_files"), {**commit, "parts": json.dumps([_curated_row(part) for part in manifest.curated])}
     )
     _add_lineage(connection, manifest, {row.s3_key: row.curated_file_id for row in added})
 
 
-def _replace(connection: Connection, commit: dict[str, object], parts: tuple[RewrittenPart, ...]) -> None:
-    rows = [
-        {
-            "key": part.object.key,
-            "replaces": part.replaces,
-            "rows": part.rows,
-            "size": part.object.size,
-            "etag": part.object.etag,
-        }
-        for part in parts
+def _replaced_rows(manifest: Manifest) -> list[dict[str, Any]]:
+    """What is written again or taken away, in the names of the queries; `etag` is None for what is taken away."""
+    return [
+        *(
+            {
+                "key": part.object.key,
+                "replaces": part.replaces,
+                "before": part.rows,
+                "rows": part.rows,
+                "size": part.object.size,
+                "etag": part.object.etag,
+                "is_wider": True,
+            }
+            for part in manifest.rewritten
+        ),
+        *(
+            {
+                "key": part.key,
+                "replaces": part.replaces,
+                "before": part.rows_before,
+                "rows": part.rows,
+                "size": part.object.size if part.object else None,
+                "etag": part.object.etag if part.object else None,
+                "is_wider": False,
+            }
+            for part in manifest.stripped
+        ),
     ]
+
+
+def _replace(
+    connection: Connection, commit: dict[str, object], rows: list[dict[str, Any]], without: tuple[int, ...]
+) -> None:
     values = {**commit, "parts": json.dumps(rows)}
     removed = connection.execute(query("remove_replaced_files"), values).rowcount
-    if removed != len(parts):
+    if removed != len(rows):
         raise PermanentError(
-            f"Batch {commit['batch_id']} replaces {len(parts)} published files, but only {removed} of them stand in "
+            f"Batch {commit['batch_id']} replaces {len(rows)} published files, but only {removed} of them stand in "
             "the ledger as they were read. Somebody changed the ledger by hand; restore it from a backup."
         )
     connection.execute(query("add_rewritten_files"), values)
-    connection.execute(query("copy_lineage"), commit)
-    _add_rescued(connection, parts)
+    connection.execute(query("copy_lineage"), {**commit, "without": list(without)})
 
 
 def _add_rescued(connection: Connection, parts: tuple[RewrittenPart, ...]) -> None:

@@ -16,12 +16,15 @@ from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.errors import LeaseLost
 from lake_pipeline.ledger.accounting import check_manifest
-from lake_pipeline.ledger.agreeing import add_evidence, agree, latest_contract
+from lake_pipeline.ledger.agreeing import add_evidence, agree, latest_contract, one_at_a_time
 from lake_pipeline.ledger.committing import add_commit
 from lake_pipeline.ledger.connection import Database
 from lake_pipeline.ledger.queries import query
+from lake_pipeline.ledger.replacing import reserve, settle_replaced
 from lake_pipeline.ledger.settling import after_publish, lock_files, plain_text, settle
+from lake_pipeline.ledger.versions import check_versions
 from lake_pipeline.model.claims import Claim
+from lake_pipeline.model.files import NewVersion
 from lake_pipeline.model.manifest import FileOutcome, Manifest, QuarantinePart
 from lake_pipeline.model.states import BatchState
 
@@ -40,18 +43,28 @@ class Publishing(Database):
     """The part of the ledger that makes a conversion count."""
 
     def record_manifest(
-        self, claim: Claim, manifest: Manifest, contract: Contract, evidence: Evidence | None = None
+        self,
+        claim: Claim,
+        manifest: Manifest,
+        contract: Contract,
+        evidence: Evidence | None = None,
+        *,
+        new_version: NewVersion = NewVersion.APPEND,
     ) -> int:
         """Pass the point of no return; returns the contract version in force, 0 where none was ever stored.
 
         `contract` is what the parts were written with; what it adds becomes the next version. `evidence` is added
-        to that of all batches before. Raises `LeaseLost`, `ContractMoved` and `FilesMoved`, and then nothing was
-        written; ValueError for a manifest whose account is wrong. After `OutcomeUnknown` the pending objects must
-        stay: `batch_states` tells whether they will be published.
+        to that of all batches before; `new_version` is what becomes of other versions of its files. Raises
+        `LeaseLost`, `ContractMoved`, `FilesMoved` and `VersionsMoved`, and then nothing was written; ValueError for
+        a manifest whose account is wrong. After `OutcomeUnknown` the pending objects must stay: `batch_states` tells
+        whether they will be published.
         """
         check_manifest(claim, manifest)
         with self.transaction() as connection:
             self._hold(connection, claim)
+            one_at_a_time(connection)
+            check_versions(connection, claim, manifest, new_version)
+            reserve(connection, claim, manifest)
             version = self._contract_for(connection, claim, manifest, contract)
             if evidence is not None and manifest.curated:
                 add_evidence(connection, claim, evidence, version)
@@ -99,8 +112,9 @@ class Publishing(Database):
                 raise LeaseLost(batch_id)
             manifest = Manifest.from_json(batch.manifest)
             self._settle_files(connection, batch_id, manifest, max_attempts)
-            if manifest.curated or manifest.rewritten:
+            if manifest.curated or manifest.rewritten or manifest.stripped:
                 add_commit(connection, batch_id, manifest, batch.contract_version)
+            settle_replaced(connection, batch_id, batch.kind, manifest)
             self._add_quarantine(connection, batch_id, manifest.quarantine)
             self._finish_batch(connection, batch_id, manifest.files)
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from lake_pipeline.model.partitions import PartitionKey
 
@@ -13,6 +13,14 @@ class Lane(IntEnum):
 
     WEEKLY = 0
     HISTORY = 1
+
+
+class NewVersion(StrEnum):
+    """What becomes of a file whose key the ledger knows with another ETag."""
+
+    REPLACE = "replace"
+    APPEND = "append"
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +41,10 @@ class DiscoveredFile:
 
 @dataclass(frozen=True, kw_only=True)
 class RawFile:
-    """A registered object version. `file_id` is the ledger's number for it, `size` its bytes as stored."""
+    """A registered object version. `file_id` is the ledger's number for it, `size` its bytes as stored.
+
+    `archived_at` is the key under which its bytes stand by now, where that is not `key`.
+    """
 
     file_id: int
     key: str
@@ -42,3 +53,9 @@ class RawFile:
     lane: Lane = Lane.WEEKLY
     attempts: int = 0
     expected: PartitionKey | None = None
+    archived_at: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The key to read its bytes from."""
+        return self.archived_at or self.key

@@ -60,6 +60,26 @@ class RewrittenPart:
     rescued_by_file: Mapping[int, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class StrippedPart:
+    """A published Parquet file that loses the rows of some raw files.
+
+    It is written again under its own key as `object` with the `rows` that stay; where none stays, `object` is None
+    and the file is deleted. `replaces` is the ETag of what stands there, `removed_by_file` maps file_id to the rows
+    that go.
+    """
+
+    key: str
+    replaces: str
+    rows: int
+    removed_by_file: Mapping[int, int]
+    object: PendingObject | None
+
+    @property
+    def rows_before(self) -> int:
+        return self.rows + sum(self.removed_by_file.values())
+
+
 class Outcome(StrEnum):
     """What became of a file in a batch."""
 
@@ -99,7 +119,9 @@ class Manifest:
     """Everything a batch publishes, and the account of each of its files.
 
     Where its contract makes a column wider, `rewritten` are the published files that had the narrower type as of
-    the lake commit `as_of`; None where no type changes.
+    the lake commit `as_of`; None where no type changes. `stripped` are published files that lose the rows of the raw
+    files `superseded` (by id: they become SUPERSEDED), or of those that were `rebuilt` from their originals, with
+    their new accounts: those files stay SUCCEEDED.
     """
 
     curated: tuple[CuratedPart, ...]
@@ -107,6 +129,9 @@ class Manifest:
     files: tuple[FileOutcome, ...]
     rewritten: tuple[RewrittenPart, ...] = ()
     as_of: int | None = None
+    stripped: tuple[StrippedPart, ...] = ()
+    superseded: tuple[int, ...] = ()
+    rebuilt: tuple[FileOutcome, ...] = ()
 
     @property
     def objects(self) -> tuple[PendingObject, ...]:
@@ -114,8 +139,14 @@ class Manifest:
         return (
             *(part.object for part in self.quarantine),
             *(part.object for part in self.rewritten),
+            *(part.object for part in self.stripped if part.object),
             *(part.object for part in self.curated),
         )
+
+    @property
+    def deleted(self) -> tuple[str, ...]:
+        """The keys of published files of which no row stays."""
+        return tuple(part.key for part in self.stripped if part.object is None)
 
     @property
     def partitions(self) -> tuple[PartitionKey, ...]:
@@ -146,6 +177,18 @@ class Manifest:
                 for part in self.rewritten
             ],
             "as_of": self.as_of,
+            "stripped": [
+                {
+                    "key": part.key,
+                    "replaces": part.replaces,
+                    "rows": part.rows,
+                    "removed_by_file": {str(file): rows for file, rows in part.removed_by_file.items()},
+                    "object": asdict(part.object) if part.object else None,
+                }
+                for part in self.stripped
+            ],
+            "superseded": list(self.superseded),
+            "rebuilt": [{**asdict(file), "outcome": file.outcome.value} for file in self.rebuilt],
         }
 
     @classmethod
@@ -176,4 +219,19 @@ class Manifest:
                 for part in data.get("rewritten", ())
             ),
             as_of=data.get("as_of"),
+            # Nor have those from before rows could be taken out.
+            stripped=tuple(
+                StrippedPart(
+                    key=part["key"],
+                    replaces=part["replaces"],
+                    rows=part["rows"],
+                    removed_by_file={int(file): rows for file, rows in part["removed_by_file"].items()},
+                    object=PendingObject(**part["object"]) if part["object"] else None,
+                )
+                for part in data.get("stripped", ())
+            ),
+            superseded=tuple(data.get("superseded", ())),
+            rebuilt=tuple(
+                FileOutcome(**{**file, "outcome": Outcome(file["outcome"])}) for file in data.get("rebuilt", ())
+            ),
         )

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lake_pipeline.convert.request import ConversionOptions, Truncated
 from lake_pipeline.errors import SettingsError
+from lake_pipeline.model.files import NewVersion
 from lake_pipeline.settings.kinds import (
     Cron,
     EngineName,
@@ -160,6 +161,11 @@ class Settings(BaseSettings):
 
     max_attempts: int = Field(default=5, ge=1, le=100)
     """How often a file is tried before it is quarantined."""
+
+    new_version: NewVersion = NewVersion.REPLACE
+    """What becomes of a file whose key comes again with other content: `replace` takes the rows of the older version
+    out and puts the new ones in, in one publish; `append` keeps both; `ignore` keeps the one that was published first.
+    """
 
     sensor_seconds: int = Field(default=300, ge=1, le=86_400)
     """How often the Dagster sensor looks for pending files."""

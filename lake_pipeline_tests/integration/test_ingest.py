@@ -195,8 +195,8 @@ def test_a_broken_connection_while_the_manifest_is_recorded_does_not_lose_the_ba
     discover(lake)
     real = Ledger.record_manifest
 
-    def records_and_breaks(self: Ledger, *rest: Any) -> int:
-        real(self, *rest)
+    def records_and_breaks(self: Ledger, *rest: Any, **options: Any) -> int:
+        real(self, *rest, **options)
         raise OutcomeUnknown("the connection broke")
 
     monkeypatch.setattr(Ledger, "record_manifest", records_and_breaks)

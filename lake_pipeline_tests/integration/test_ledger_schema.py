@@ -242,7 +242,7 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.fixture(scope="module")
 def large_ledger_url(postgres: str) -> Any:
-    """A ledger of 50,000 files in both lanes, some of them finished."""
+    """A ledger of 50,000 files in both lanes, some of them finished, failed or refused."""
     engine = create_engine(postgres).execution_options(isolation_level="AUTOCOMMIT")
     admin = create_engine(engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
     url = engine.url.set(database="large_ledger").render_as_string(hide_password=False)
@@ -260,6 +260,8 @@ def large_ledger_url(postgres: str) -> Any:
         )
         for _ in range(3):
             publish(ledger, claim_some(ledger, max_files=1000))
+        for attempts in (5, 0):
+            ledger.fail(claim_some(ledger, max_files=500), TransientError("busy"), max_attempts=attempts)
         run_sql(url, "ANALYZE")
         yield url
         ledger.close()

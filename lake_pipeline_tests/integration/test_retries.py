@@ -104,7 +104,7 @@ def test_a_mended_file_comes_back_with_no_attempt_behind_it_and_a_whole_history(
         (FileState.PENDING, FileState.PROCESSING),
         (FileState.PROCESSING, FileState.SUCCEEDED),
     ]
-    assert lake.ledger.events(bad.file_id)[2].detail == "brought back by an operator"
+    assert lake.ledger.events(bad.file_id)[2].detail == "brought back to be tried again"
     status = lake.ledger.status()
     assert status.rows_read == status.rows_published + status.rows_quarantined == 4
     assert len(published(tmp_path / "lake")) == 2

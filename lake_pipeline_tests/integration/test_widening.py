@@ -354,12 +354,12 @@ def test_a_widening_that_is_overtaken_by_another_one_lets_go_of_its_files(
     real = Ledger.record_manifest
     rewritten: list[int] = []
 
-    def late(self: Ledger, claim: Any, manifest: Manifest, *rest: Any) -> int:
+    def late(self: Ledger, claim: Any, manifest: Manifest, *rest: Any, **options: Any) -> int:
         rewritten.append(len(manifest.rewritten))
         if len(rewritten) == 1:
             land(root, file_of(record(n=1.5), name="c"))
             ingest(lake)
-        return real(self, claim, manifest, *rest)
+        return real(self, claim, manifest, *rest, **options)
 
     monkeypatch.setattr(Ledger, "record_manifest", late)
     result = ingest_batch(lake)
@@ -409,13 +409,13 @@ def test_a_contract_does_not_widen_behind_the_back_of_published_files(
     seen: list[Exception] = []
     real = Ledger.record_manifest
 
-    def without_rewriting(self: Ledger, claim: Any, manifest: Manifest, *rest: Any) -> int:
+    def without_rewriting(self: Ledger, claim: Any, manifest: Manifest, *rest: Any, **options: Any) -> int:
         with pytest.raises(FilesMoved) as refused:
-            real(self, claim, replace(manifest, rewritten=(), as_of=None), *rest)
+            real(self, claim, replace(manifest, rewritten=(), as_of=None), *rest, **options)
         with pytest.raises(FilesMoved):
-            real(self, claim, replace(manifest, rewritten=(), as_of=0), *rest)
+            real(self, claim, replace(manifest, rewritten=(), as_of=0), *rest, **options)
         seen.append(refused.value)
-        return real(self, claim, manifest, *rest)
+        return real(self, claim, manifest, *rest, **options)
 
     monkeypatch.setattr(Ledger, "record_manifest", without_rewriting)
     land(root, file_of(record(n=0.5), name="b"))

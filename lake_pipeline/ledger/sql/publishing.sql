@@ -17,7 +17,7 @@ WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :owner AND state = 'CLAIMED
 
 -- name: batch_to_finish
 -- Locks a batch and reads what it publishes.
-SELECT state, manifest, contract_version FROM batch WHERE batch_id = CAST(:batch_id AS uuid) FOR UPDATE;
+SELECT state, kind, manifest, contract_version FROM batch WHERE batch_id = CAST(:batch_id AS uuid) FOR UPDATE;
 
 -- name: lock_files_of_claim
 -- Locks the files of a claim; `versioned` are those of which an earlier version was registered under the same key.
@@ -80,30 +80,33 @@ INSERT INTO lineage (file_id, curated_file_id, rows)
 SELECT * FROM unnest(CAST(:file_ids AS bigint[]), CAST(:curated_file_ids AS bigint[]), CAST(:rows AS bigint[]));
 
 -- name: remove_replaced_files
--- Ends the old versions of rewritten files.
+-- Ends the old versions of files that are written again or taken away.
 UPDATE curated_file AS file SET removed_commit = :commit_id
-FROM json_to_recordset(CAST(:parts AS json)) AS part (key text, replaces text, rows bigint)
-WHERE file.s3_key = part.key AND file.removed_commit IS NULL AND file.etag = part.replaces AND file.rows = part.rows;
+FROM json_to_recordset(CAST(:parts AS json)) AS part (key text, replaces text, before bigint)
+WHERE file.s3_key = part.key AND file.removed_commit IS NULL AND file.etag = part.replaces AND file.rows = part.before;
 
 -- name: add_rewritten_files
--- The new versions: what they are made of does not change.
+-- The new versions. One that only lost rows has the columns of the contract it was published under.
 INSERT INTO curated_file (
     s3_key, batch_id, partition_date, partition_mode, rows, size_bytes, etag, contract_version, added_commit
 )
 SELECT
-    old.s3_key, CAST(:batch_id AS uuid), old.partition_date, old.partition_mode, old.rows, part.size, part.etag,
-    :contract_version, :commit_id
-FROM json_to_recordset(CAST(:parts AS json)) AS part (key text, size bigint, etag text)
-JOIN curated_file AS old ON old.s3_key = part.key AND old.removed_commit = :commit_id;
+    old.s3_key, CAST(:batch_id AS uuid), old.partition_date, old.partition_mode, part.rows, part.size, part.etag,
+    CASE WHEN part.is_wider THEN :contract_version ELSE old.contract_version END, :commit_id
+FROM json_to_recordset(CAST(:parts AS json)) AS part (
+    key text, rows bigint, size bigint, etag text, is_wider boolean
+)
+JOIN curated_file AS old ON old.s3_key = part.key AND old.removed_commit = :commit_id
+WHERE part.etag IS NOT NULL;
 
 -- name: copy_lineage
--- The new versions of rewritten files come from the same raw files.
+-- The new versions come from the same raw files, without those whose rows were taken out.
 INSERT INTO lineage (file_id, curated_file_id, rows)
 SELECT lineage.file_id, new.curated_file_id, lineage.rows
 FROM curated_file AS new
 JOIN curated_file AS old ON old.s3_key = new.s3_key AND old.removed_commit = new.added_commit
 JOIN lineage ON lineage.curated_file_id = old.curated_file_id
-WHERE new.added_commit = :commit_id;
+WHERE new.added_commit = :commit_id AND lineage.file_id <> ALL (CAST(:without AS bigint[]));
 
 -- name: add_rescued_rows
 -- Counts the rows in which a value was rescued when their file was rewritten.

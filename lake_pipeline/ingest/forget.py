@@ -1,0 +1,130 @@
+"""Forgetting: a raw file's rows leave the lake everywhere, in one publish, and it stays forgotten.
+
+The original is not touched, wherever it stands; the ledger remembers the version, so a listing never brings it back.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from lake_pipeline.contract.contract import Contract
+from lake_pipeline.errors import FilesMoved, LakeError, LeaseLost, OutcomeUnknown, PermanentError
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.lease import Heartbeat
+from lake_pipeline.ingest.publish import roll_forward
+from lake_pipeline.ingest.reconcile import recover
+from lake_pipeline.ingest.stripping import Stripping
+from lake_pipeline.ingest.widening import pauses
+from lake_pipeline.ledger.owner import this_owner
+from lake_pipeline.ledger.replacing import FORGET
+from lake_pipeline.ledger.sources import Link, Source
+from lake_pipeline.model.claims import Claim
+from lake_pipeline.model.manifest import Manifest
+from lake_pipeline.model.states import FileState
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """The versions of one key, or the one of an id, and where their published rows stand."""
+
+    versions: tuple[Source, ...]
+    links: tuple[Link, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(link.rows for link in self.links)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """What was taken out: `before` is the lineage as it was; `rewritten` and `deleted` count curated files."""
+
+    batch_id: str
+    before: Lineage
+    rewritten: int
+    deleted: int
+
+
+def lineage(lake: Lake, file: str) -> Lineage:
+    """Where the rows of `file` (a key, or an id as in `_file_id`) stand.
+
+    Raises `PermanentError` for a file that the ledger does not know.
+    """
+    versions = lake.ledger.versions_of(file)
+    if not versions:
+        raise PermanentError(f"The ledger knows no file {file!r}: give its key as it landed, or its _file_id.")
+    links = lake.ledger.lineage_of([version.file.file_id for version in versions])
+    return Lineage(versions=tuple(versions), links=tuple(links))
+
+
+def forget(lake: Lake, file: str) -> Forgotten:
+    """Take the rows of every version of `file` out of the published files; the versions become SUPERSEDED.
+
+    Raises `PermanentError` for a file that is unknown, forgotten already or being processed at this moment, else what
+    an ingest raises. When it is stopped before its point of no return nothing has happened; after it, whoever comes
+    next goes on.
+    """
+    recover(lake)
+    before = lineage(lake, file)
+    file_ids = _forgettable(before, file)
+    claim = lake.ledger.open_empty(FORGET, owner=this_owner(), lease_seconds=lake.lease_seconds)
+    with Heartbeat(lake.ledger, claim) as heartbeat:
+        try:
+            manifest = _record(lake, claim, heartbeat, file_ids)
+        except (LeaseLost, OutcomeUnknown):
+            raise
+        except LakeError as error:
+            lake.ledger.fail(claim, error, max_attempts=lake.max_attempts)
+            raise
+        roll_forward(lake, claim.batch_id, manifest)
+    _forgettable_later(lake, file)
+    return Forgotten(
+        batch_id=claim.batch_id,
+        before=before,
+        rewritten=len(manifest.stripped) - len(manifest.deleted),
+        deleted=len(manifest.deleted),
+    )
+
+
+def _record(lake: Lake, claim: Claim, heartbeat: Heartbeat, file_ids: tuple[int, ...]) -> Manifest:
+    stripping = Stripping(lake, claim, heartbeat)
+    contract = lake.ledger.contract() or Contract()
+    for pause in pauses():
+        try:
+            stripped = stripping.without(file_ids)
+            manifest = Manifest(curated=(), quarantine=(), files=(), stripped=stripped, superseded=file_ids)
+            heartbeat.check()
+            lake.ledger.record_manifest(claim, manifest, contract)
+            return manifest
+        except FilesMoved as error:
+            log.info("Batch %s waits: %s", claim.batch_id, error)
+            time.sleep(pause)
+        except OutcomeUnknown:
+            raise  # perhaps it is recorded, and then its parts are needed
+        except BaseException:
+            stripping.forget()
+            raise
+    stripping.forget()
+    raise FilesMoved("Other batches kept replacing the same published files; try again.")
+
+
+def _forgettable(before: Lineage, file: str) -> tuple[int, ...]:
+    left = [version for version in before.versions if version.state is not FileState.SUPERSEDED]
+    if not left:
+        raise PermanentError(f"{file} has no rows in the lake: it was replaced or forgotten before.")
+    if any(version.state is FileState.PROCESSING for version in left):
+        raise PermanentError(
+            f"{file} is being processed at this moment. Wait until it is done, or take it from its worker with "
+            "`lake release`, and forget it then."
+        )
+    return tuple(version.file.file_id for version in left)
+
+
+def _forgettable_later(lake: Lake, file: str) -> None:
+    """Raises `PermanentError` where a worker claimed the file in between."""
+    if any(version.state is not FileState.SUPERSEDED for version in lake.ledger.versions_of(file)):
+        raise PermanentError(f"{file} was claimed by a worker in the meantime. Wait until it is done; then again.")

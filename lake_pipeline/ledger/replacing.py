@@ -1,0 +1,57 @@
+"""Replacing: published files that a batch writes again or takes away, and the raw files whose rows go with it.
+
+At the point of no return the files are marked, so that no second batch replaces them; when the batch is finished the
+raw files get the state and the account that follow from it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import Connection
+
+from lake_pipeline import __version__
+from lake_pipeline.errors import FilesMoved, PermanentError
+from lake_pipeline.ledger.queries import query
+from lake_pipeline.model.claims import Claim
+from lake_pipeline.model.manifest import Manifest
+
+FORGET = "FORGET"
+"""The kind of a batch that only takes rows out, because a person wants it."""
+
+REBUILD = "REBUILD"
+"""The kind of a batch that converts published files again, from their originals."""
+
+
+def reserve(connection: Connection, claim: Claim, manifest: Manifest) -> None:
+    """Mark what is replaced. Raises `FilesMoved` where others have replaced some of it, or are about to."""
+    parts = [
+        *({"key": part.object.key, "replaces": part.replaces, "before": part.rows} for part in manifest.rewritten),
+        *({"key": part.key, "replaces": part.replaces, "before": part.rows_before} for part in manifest.stripped),
+    ]
+    if parts:
+        values = {"batch_id": claim.batch_id, "parts": json.dumps(parts)}
+        if connection.execute(query("reserve_files"), values).rowcount != len(parts):
+            raise FilesMoved("Other batches replace some of the same published files; look at them again.")
+    if manifest.superseded:
+        superseded = {"batch_id": claim.batch_id, "file_ids": list(manifest.superseded)}
+        if connection.scalar(query("left_behind"), superseded):
+            raise FilesMoved("Rows of a file that is taken out were published meanwhile; look at them again.")
+
+
+def settle_replaced(connection: Connection, batch_id: str, kind: str, manifest: Manifest) -> None:
+    """Give the files whose rows went their state, and rebuilt ones their account. After the commit."""
+    if manifest.superseded:
+        why = "forgotten by an operator" if kind == FORGET else "replaced by a newer version of the key"
+        connection.execute(query("supersede_files"), {"file_ids": list(manifest.superseded), "why": why})
+    if manifest.rebuilt:
+        outcomes = [
+            {"file_id": file.file_id, "quarantined": file.quarantined, "rescued": file.rescued}
+            for file in manifest.rebuilt
+        ]
+        values = {"batch_id": batch_id, "outcomes": json.dumps(outcomes), "parser_version": __version__}
+        if connection.execute(query("settle_rebuilt"), values).rowcount != len(outcomes):
+            raise PermanentError(
+                f"Batch {batch_id} rebuilt {len(outcomes)} files, and not all of them are SUCCEEDED any more. Somebody "
+                "changed the ledger by hand; restore it from a backup."
+            )

@@ -1,0 +1,284 @@
+"""Rebuilding and forgetting: exactly what was asked for is replaced or gone, in one publish, or nothing is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from lake_pipeline.cli import main
+from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
+from lake_pipeline.errors import PermanentError
+from lake_pipeline.ingest.archive import archive_originals
+from lake_pipeline.ingest.batch import ingest_all
+from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.forget import forget, lineage
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.rebuild import published_partitions, rebuild
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.model.states import FileState
+from lake_pipeline_tests.factories import OPTIONS, ndjson
+from lake_pipeline_tests.lakes import ingest, is_sound, lake_at, land, published
+from lake_pipeline_tests.ledger_builders import claim_some, expire_leases, run_sql
+
+FIRST, SECOND = PartitionKey(date(2026, 2, 1), "live"), PartitionKey(date(2026, 2, 2), "live")
+
+SPANNING = "2026/week06/spanning.json"
+ALONE = "2026/week06/alone.json"
+FILES = {
+    SPANNING: ndjson(*[{"event_time": f"2026-02-0{1 + n % 2}", "mode": "live", "n": n} for n in range(6)]),
+    ALONE: ndjson({"event_time": "2026-02-02", "mode": "live", "n": 100}, {"mode": "live"}),
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def lake(root: Path, ledger: Ledger) -> Lake:
+    land(root, FILES)
+    lake = lake_at(root, ledger)
+    ingest(lake)
+    return lake
+
+
+def of_partition(lake: Lake, partition: PartitionKey) -> set[str]:
+    return {file.key for file in lake.ledger.curated_files([partition])}
+
+
+def test_exactly_the_chosen_partition_is_replaced_in_one_publish(lake: Lake, root: Path, ledger_url: str) -> None:
+    before, others = published(root), of_partition(lake, SECOND)
+    old, commit = of_partition(lake, FIRST), lake.ledger.last_commit()
+
+    done = rebuild(lake, [FIRST])
+
+    assert done is not None
+    assert (done.files, done.rows_before, done.rows) == (1, 3, 3)
+    assert published(root) == before
+    assert of_partition(lake, SECOND) == others
+    assert not of_partition(lake, FIRST) & old
+    assert not any((root / key).exists() for key in old)
+    assert lake.ledger.last_commit() == commit + 1
+    assert list(lake.store.pending()) == []
+    assert is_sound(lake)
+    [file] = run_sql(ledger_url, "SELECT file_id FROM file_processing_status WHERE s3_key = :key", key=SPANNING)
+    last = lake.ledger.events(file.file_id)[-1]
+    assert (last.from_state, last.to_state, last.detail) == (
+        FileState.SUCCEEDED,
+        FileState.SUCCEEDED,
+        "rebuilt from its original",
+    )
+
+
+def test_a_mended_parser_gives_its_rows_to_the_partition(lake: Lake, root: Path) -> None:
+    """Here the parser learns a mode for records without one; the file has rows in both partitions."""
+    mended = replace(lake, options=replace(OPTIONS, mode_field="kind", default_mode="live"))
+
+    done = rebuild(mended, [FIRST, SECOND])
+
+    assert done is not None
+    assert (done.files, done.rows) == (2, 7)
+    assert is_sound(lake)
+
+
+def test_rows_that_would_move_elsewhere_stop_the_rebuild_and_are_named(lake: Lake, root: Path) -> None:
+    before, files = published(root), lake.ledger.curated_files()
+    moved = replace(lake, options=replace(OPTIONS, mode_field="kind", default_mode="other"))
+
+    with pytest.raises(PermanentError, match=r"2026-02-01\|other, 2026-02-02\|live, 2026-02-02\|other"):
+        rebuild(moved, [FIRST])
+
+    assert published(root) == before
+    assert lake.ledger.curated_files() == files
+    assert list(lake.store.pending()) == []
+    assert is_sound(lake)
+
+
+def test_rows_may_move_between_partitions_that_are_rebuilt_together(lake: Lake, root: Path) -> None:
+    moved = replace(lake, options=replace(OPTIONS, mode_field="kind", default_mode="other"))
+
+    rebuild(moved, [FIRST, SECOND, PartitionKey(date(2026, 2, 1), "other"), PartitionKey(date(2026, 2, 2), "other")])
+
+    assert {row["mode"] for row in published(root)} == {"other"}
+    assert is_sound(lake)
+
+
+def test_originals_that_still_wait_for_the_archive_are_read_where_they_are(root: Path, ledger: Ledger) -> None:
+    land(root, FILES)
+    blocker = root / "raw-json-data-processed"
+    blocker.write_text("a file where the folder should be")
+    lake = lake_at(root, ledger)
+    ingest(lake)
+    before = published(root)
+
+    rebuild(lake, [FIRST, SECOND])
+
+    assert published(root) == before
+    blocker.unlink()
+    assert archive_originals(lake) == 2
+    assert is_sound(lake)
+
+
+def test_an_original_that_is_gone_stops_the_rebuild_and_is_named(lake: Lake, root: Path) -> None:
+    before = published(root)
+    (root / "raw-json-data-processed" / SPANNING).unlink()
+
+    with pytest.raises(PermanentError, match="spanning"):
+        rebuild(lake, [FIRST])
+
+    assert published(root) == before
+
+
+class Interrupted:
+    """An engine that lets something happen after it has converted."""
+
+    name = "in_process"
+
+    def __init__(self, inner: Any, then: Any) -> None:
+        self._inner = inner
+        self._then = then
+
+    def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
+        report: ConversionReport = self._inner.convert(request, on_progress=on_progress)
+        then, self._then = self._then, None
+        if then:
+            then()
+        return report
+
+
+def test_what_others_publish_into_the_partition_meanwhile_stays(lake: Lake, root: Path) -> None:
+    def come() -> None:
+        land(root, {"2026/week06/late.json": ndjson({"event_time": "2026-02-01", "mode": "live", "n": 500})})
+        ingest(lake)
+
+    rebuild(replace(lake, engine=Interrupted(lake.engine, come)), [FIRST])
+
+    assert sorted(row["n"] for row in published(root)) == [0, 1, 2, 3, 4, 5, 100, 500]
+    assert is_sound(lake)
+
+
+def test_a_version_that_is_replaced_meanwhile_is_not_brought_back(lake: Lake, root: Path) -> None:
+    def come() -> None:
+        land(root, {SPANNING: ndjson({"event_time": "2026-02-01", "mode": "live", "n": 700})})
+        ingest(lake)
+
+    rebuild(replace(lake, engine=Interrupted(lake.engine, come)), [FIRST])
+
+    assert sorted(row["n"] for row in published(root)) == [100, 700]
+    assert is_sound(lake)
+
+
+def test_a_file_that_is_forgotten_meanwhile_stays_forgotten(lake: Lake, root: Path) -> None:
+    rebuild(replace(lake, engine=Interrupted(lake.engine, lambda: forget(lake, SPANNING))), [FIRST])
+
+    assert [row["n"] for row in published(root)] == [100]
+    assert is_sound(lake)
+
+
+def test_a_rebuild_that_dies_half_published_is_finished_by_the_next_worker(
+    lake: Lake, root: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = published(root)
+
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(type(lake.store), "publish", dies)
+    with pytest.raises(SystemExit):
+        rebuild(lake, [FIRST, SECOND])
+    monkeypatch.undo()
+    assert published(root) == [], "taken away, and not there yet: missing for a moment, and never twice"
+    expire_leases(ledger_url)
+
+    list(ingest_all(lake))
+
+    assert published(root) == before
+    assert is_sound(lake)
+
+
+def test_nothing_published_is_nothing_to_rebuild(lake: Lake) -> None:
+    assert rebuild(lake, [PartitionKey(date(2020, 1, 1), "live")]) is None
+
+
+def test_a_day_stands_for_its_modes_and_nonsense_is_explained(lake: Lake) -> None:
+    assert published_partitions(lake, ["2026-02-01"]) == [FIRST]
+    assert published_partitions(lake, [str(SECOND), FIRST.path, "2026-02-01"]) == [FIRST, SECOND]
+    with pytest.raises(PermanentError, match="all modes"):
+        published_partitions(lake, ["last week"])
+
+
+def test_a_forgotten_file_leaves_every_partition_and_never_comes_back(lake: Lake, root: Path, ledger_url: str) -> None:
+    before = lineage(lake, SPANNING)
+    assert before.rows == 6
+    assert {link.partition for link in before.links} == {FIRST, SECOND}
+
+    done = forget(lake, SPANNING)
+
+    assert done.before == before
+    assert [row["n"] for row in published(root)] == [100]
+    assert lineage(lake, SPANNING).links == ()
+    [file] = run_sql(
+        ledger_url, "SELECT file_id, processing_status FROM file_processing_status WHERE s3_key = :key", key=SPANNING
+    )
+    assert file.processing_status == "SUPERSEDED"
+    assert lake.ledger.events(file.file_id)[-1].detail == "forgotten by an operator"
+    assert (root / "raw-json-data-processed" / SPANNING).exists()
+    assert ingest(lake) == []
+    assert is_sound(lake)
+    with pytest.raises(PermanentError, match="replaced or forgotten before"):
+        forget(lake, SPANNING)
+    with pytest.raises(PermanentError, match="knows no file"):
+        forget(lake, "nothing.json")
+
+
+def test_a_file_that_was_never_published_can_be_forgotten(lake: Lake, root: Path) -> None:
+    land(root, {"2026/week06/new.json": ndjson({"event_time": "2026-02-01", "mode": "live", "n": 1})})
+    discover(lake)
+
+    forget(lake, "2026/week06/new.json")
+
+    assert ingest(lake) == []
+    assert is_sound(lake)
+
+
+def test_a_file_in_the_hands_of_a_worker_is_not_forgotten(lake: Lake, root: Path) -> None:
+    land(root, {"2026/week06/new.json": ndjson({"event_time": "2026-02-01", "mode": "live", "n": 1})})
+    discover(lake)
+    claim = claim_some(lake.ledger)
+
+    with pytest.raises(PermanentError, match="lake release"):
+        forget(lake, "2026/week06/new.json")
+    lake.ledger.renew(claim)
+
+
+def test_the_commands_say_what_they_did(
+    lake: Lake, root: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_ROOT", str(root))
+    monkeypatch.setenv("LAKE_LEDGER_URL", ledger_url)
+
+    def run(*arguments: str) -> Any:
+        result = CliRunner().invoke(main, [*arguments, "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    told = run("rebuild", "2026-02-02")["rebuilt"]
+    assert (told["partitions"], told["files"], told["rows"]) == (["2026-02-02|live"], 2, 4)
+    told = run("forget", ALONE, "--dry-run")
+    assert (told["rows"], told["forgotten"], told["versions"][0]["state"]) == (1, None, "SUCCEEDED")
+    told = run("forget", str(told["versions"][0]["file_id"]))
+    assert (told["rows"], told["forgotten"]["rewritten"] + told["forgotten"]["deleted"]) == (1, 1)
+    assert run("rebuild", "2020-01-01") == {"rebuilt": None}
+    shown = CliRunner().invoke(main, ["forget", SPANNING, "--dry-run"])
+    assert (
+        f"3 rows of {lineage(lake, SPANNING).links[0].file_id} in {next(iter(of_partition(lake, FIRST)))}"
+        in shown.output
+    )
