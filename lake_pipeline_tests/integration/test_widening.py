@@ -518,3 +518,27 @@ def test_new_fields_inside_lists_need_no_rewriting(lake: Lake, root: Path, integ
     table = ds.dataset([str(path) for path in parts(root)], schema=contract.arrow_schema()).to_table()
     assert sum(row["s"][0]["new"] == "t" for row in table.to_pylist() if row["s"]) == 1
     assert whole(lake)
+
+
+def test_columns_that_two_batches_add_at_the_same_time_end_in_one_contract(
+    lake: Lake, root: Path, integers: list[Any]
+) -> None:
+    def another() -> None:
+        land(root, file_of(record(mine="x", **{"A-b": 1}), name="c"))
+        ingest(lake)
+
+    land(root, file_of(record(yours=True, a_b=2), name="b"))
+    paused = replace(lake, engine=Paused(lake, another))
+    results = [*ingest(paused), *ingest_all(paused)]
+
+    assert [result.error for result in results if result.error] == []
+    contract = lake.ledger.contract()
+    assert contract is not None
+    paths = {column.path: column.name for column in contract.columns}
+    assert {("mine",), ("yours",), ("A-b",), ("a_b",)} <= set(paths)
+    assert len(set(paths.values())) == len(paths)
+    rows = [{key: value for key, value in row.items() if value is not None} for row in read_by_pyarrow(root)]
+    found = [{path: row[name] for path, name in paths.items() if name in row} for row in rows[len(integers) :]]
+    assert {("yours",): True, ("a_b",): 2}.items() <= found[0].items()
+    assert {("mine",): "x", ("A-b",): 1}.items() <= found[1].items()
+    assert whole(lake)
