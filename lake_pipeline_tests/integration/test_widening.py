@@ -524,7 +524,7 @@ def test_columns_that_two_batches_add_at_the_same_time_end_in_one_contract(
     lake: Lake, root: Path, integers: list[Any]
 ) -> None:
     def another() -> None:
-        land(root, file_of(record(mine="x", **{"A-b": 1}), name="c"))
+        land(root, file_of({**record(mine="x"), "A-b": 1}, name="c"))
         ingest(lake)
 
     land(root, file_of(record(yours=True, a_b=2), name="b"))
