@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lake_pipeline.contract.rescue import Number
+from lake_pipeline.convert.day_keys import plain_days
 
 _CLOCK = r"[Tt ](?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:[.,]\d+)?)?"
 _OFFSET = r" ?(?:[Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)"
@@ -106,7 +107,8 @@ class Days:
         if not isinstance(values, pa.Array):
             return values
         if pa.types.is_string(values.type):
-            return self._text_keys(values)
+            plain = plain_days(values, is_utc=self._is_utc)
+            return self._text_keys(values) if plain is None else plain
         if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
             return self._epoch_keys(values)
         return values

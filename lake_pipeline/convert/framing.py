@@ -62,11 +62,20 @@ class _Unframed:
 
     def take(self, size: int) -> bytes:
         """Remove and return the first `size` bytes."""
-        joined = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts = [joined[size:]] if size < len(joined) else []
+        left = self.size - size
+        whole: list[bytes | memoryview] = [*self._parts[:-1]]
+        last = self._parts[-1] if self._parts else b""
+        if left < len(last):
+            # Copied once, and the little that stays apart: blocks are large, and this is done for each.
+            whole.append(memoryview(last)[: len(last) - left])
+            self._parts = [last[len(last) - left :]] if left else []
+            taken = b"".join(whole)
+        else:
+            joined = b"".join(self._parts)
+            taken, self._parts = joined[:size], [joined[size:]]
         self.base += size
         self.size -= size
-        return joined[:size]
+        return taken
 
     def bound(self) -> None:
         if self.size <= self._limit:

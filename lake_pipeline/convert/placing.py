@@ -158,7 +158,7 @@ def _coded(values: pa.Array | Sequence[Any], meaning: Callable[[Any], Any]) -> t
     if not isinstance(values, pa.Array) or pa.types.is_nested(values.type):
         objects = values.to_pylist() if isinstance(values, pa.Array) else list(values)
         return _coded_objects(objects, meaning)
-    encoded = values.dictionary_encode()
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     codes = encoded.indices.fill_null(MISSING).to_numpy(zero_copy_only=False).astype(np.int32)
     texts = encoded.dictionary.to_pylist()
     for empty in [index for index, text in enumerate(texts) if text == ""]:
@@ -194,7 +194,7 @@ def _fill(codes: _Codes, values: list[Any], by_file: list[Any], file_index: npt.
 
 def _combine(day_codes: _Codes, days: list[Any], mode_codes: _Codes, modes: list[Any]) -> Places:
     both = day_codes.astype(np.int64) * len(modes) + mode_codes
-    pairs, row_pairs = np.unique(both, return_inverse=True)
+    pairs, row_pairs = _distinct(both, len(days) * len(modes))
     partitions: dict[PartitionKey, int] = {}
     code_of_pair = np.empty(len(pairs), dtype=np.int32)
     problem_of_pair: dict[int, NoPlace] = {}
@@ -210,3 +210,17 @@ def _combine(day_codes: _Codes, days: list[Any], mode_codes: _Codes, modes: list
     unplaced = np.flatnonzero(codes == UNPLACED).tolist()
     problems = {row: problem_of_pair[int(row_pairs[row])] for row in unplaced}
     return Places(partitions=list(partitions), codes=codes, problems=problems)
+
+
+FEW = 1 << 16
+"""So many numbers are told apart by a table of them, ten times as fast as by sorting."""
+
+
+def _distinct(numbers: npt.NDArray[np.int64], bound: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The distinct `numbers`, which are below `bound`, in order, and of each number which of them it is."""
+    if bound > max(FEW, len(numbers)):
+        return np.unique(numbers, return_inverse=True)
+    found = np.flatnonzero(np.bincount(numbers, minlength=bound))
+    index_of = np.empty(bound, dtype=np.int64)
+    index_of[found] = np.arange(len(found))
+    return found, index_of[numbers]

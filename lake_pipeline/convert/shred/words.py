@@ -88,6 +88,29 @@ def differing_bytes(typing: Any, text: Any, at: Any, other: Any, other_at: Any) 
 
 
 @intrinsic
+def equal_bytes(typing: Any, text: Any, at: Any, wanted: Any) -> Any:
+    """A bit for each of `WIDE` bytes that is `wanted`, a literal."""
+    if not isinstance(wanted, types.IntegerLiteral):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = _vector(builder, _pointer(builder, *arguments[:2]), WIDE)
+        return _bits(builder, builder.icmp_signed("==", found, _all(wanted.literal_value, WIDE)), WIDE)
+
+    return types.uint64(types.int64, types.int64, wanted), generate
+
+
+@intrinsic
+def count_bits(typing: Any, bits: Any) -> Any:
+    """How many bits are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
 def first_bit(typing: Any, bits: Any) -> Any:
     """The place of the lowest bit that is set. There must be one."""
 
