@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from lake_pipeline.defs.checks import check_specs
-from lake_pipeline.defs.conversion import BatchLimits, convert_next_batch, convert_partitions
+from lake_pipeline.defs.conversion import ConversionConfig, convert_next_batch, convert_partitions
 from lake_pipeline.defs.reporting import LISTING_VERSION, discovery_metadata
 from lake_pipeline.defs.resources import LakeResource
 from lake_pipeline.storage.zones import CURATED_NAME
@@ -43,7 +43,8 @@ def json_parsed_parquet(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDe
                 kinds={"parquet"},
                 description="Curated Parquet by day and mode, under json_parsed_parquet/year=…/month=…/day=…/mode=…. "
                 "Materializing a partition converts the pending files whose key promises it; rows go where the "
-                "records say, so other partitions may gain rows too and are reported as well.",
+                "records say, so other partitions may gain rows too and are reported as well. What was published in "
+                "it before is then converted again from its originals, unless the run config says rebuild: false.",
             )
         ],
         check_specs=check_specs(partitions),
@@ -53,11 +54,12 @@ def json_parsed_parquet(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDe
     def run_conversion(
         # Not an AssetExecutionContext: Dagster refuses to make one where the op runs outside of the asset.
         context: dg.OpExecutionContext,
-        config: BatchLimits,
+        config: ConversionConfig,
         lake: dg.ResourceParam[LakeResource],
     ) -> Iterator[dg.Output[None]]:
         if context.has_assets_def:
-            yield from convert_partitions(dg.AssetExecutionContext.get(), config.apply(lake.open()))
+            context_of_asset = dg.AssetExecutionContext.get()
+            yield from convert_partitions(context_of_asset, config.apply(lake.open()), rebuild=config.rebuild)
         else:
             yield from convert_next_batch(context, config.apply(lake.open()))
 

@@ -36,11 +36,16 @@ PROGRESS_SECONDS = 10
 """Every line of a run's log is an event in Dagster's database."""
 
 
-class BatchLimits(dg.Config):
-    """The run config of `run_conversion`: bounds of one batch, where they should differ from the settings."""
+class ConversionConfig(dg.Config):
+    """The run config of `run_conversion`: bounds of one batch, and whether what is published is made again."""
 
     batch_files: int | None = Field(default=None, ge=1, description="Most files in a batch; empty: LAKE_BATCH_FILES.")
     batch_bytes: int | None = Field(default=None, ge=1, description="Most raw bytes in it; empty: LAKE_BATCH_BYTES.")
+    rebuild: bool = Field(
+        default=True,
+        description="Convert the originals of what was published in the chosen partitions before this run again, and "
+        "replace it. Without effect where no partition is chosen.",
+    )
 
     def apply(self, lake: Lake) -> Lake:
         """`lake` with these bounds."""
@@ -62,16 +67,20 @@ def convert_next_batch(context: dg.OpExecutionContext, lake: Lake) -> Iterator[d
     yield from _outputs(CURATED_NAME, *CHECK_OUTPUTS)
 
 
-def convert_partitions(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.Output[None]]:
+def convert_partitions(context: dg.AssetExecutionContext, lake: Lake, *, rebuild: bool) -> Iterator[dg.Output[None]]:
     """Convert what is pending for the run's partitions; report these and every other partition that gained rows.
 
-    Raises `dg.Failure` as `convert_next_batch` does.
+    With `rebuild`, what was published in them before is then made again from its originals. Raises `dg.Failure` as
+    `convert_next_batch` does, and where the rebuild failed, which changes nothing.
     """
     selected = [lake_key(key) for key in context.partition_keys]
+    published = sorted({file.partition for file in lake.ledger.curated_files(selected)}) if rebuild else []
     batches = list(_batches(lake, partitions=selected))
     if any(map(_in_trouble, batches)):
         # Dagster would now call every selected partition materialized; only those that gained rows are.
         _fail_if_needed(batches, _report_touched(context, lake, batches))
+    if published:
+        _rebuild(context, lake, published, batches)
     add_modes(context.instance, _touched(batches))
     reports = partition_reports(lake, batches, {*selected, *_touched(batches)})
     own, others = _split(reports, selected)
@@ -83,6 +92,27 @@ def convert_partitions(context: dg.AssetExecutionContext, lake: Lake) -> Iterato
     log_checks(context, reports)
     _fail_if_needed(batches, reports)
     yield from _outputs(*CHECK_OUTPUTS)
+
+
+def _rebuild(
+    context: dg.AssetExecutionContext, lake: Lake, partitions: list[PartitionKey], batches: Sequence[BatchResult]
+) -> None:
+    from lake_pipeline.errors import LakeError
+    from lake_pipeline.ingest.rebuild import rebuild
+
+    try:
+        done = rebuild(lake, partitions, on_progress=_progress())
+    except LakeError as error:
+        _report_touched(context, lake, batches)
+        raise dg.Failure(description=f"The rebuild failed: {error}", allow_retries=False) from error
+    if done:
+        log.info(
+            "Rebuilt %d partitions from %d originals: %d rows, %d before",
+            len(done.partitions),
+            done.files,
+            done.rows,
+            done.rows_before,
+        )
 
 
 def _report_touched(context: Context, lake: Lake, batches: Sequence[BatchResult]) -> list[PartitionReport]:

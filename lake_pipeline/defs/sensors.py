@@ -26,6 +26,9 @@ LANE_TAG = "lake/lane"
 PRIORITY_TAG = "dagster/priority"
 """Of two queued runs Dagster starts the one with the higher number first."""
 
+ADD_ONLY = {"ops": {"run_conversion": {"config": {"rebuild": False}}}}
+"""The run config of runs for pending files."""
+
 LOOKED_AT = 1000
 """Partitions read in one tick; whatever their number, far fewer runs are requested."""
 
@@ -120,6 +123,8 @@ def _partition_request(work: Work, tick: str) -> dg.RunRequest:
         run_key=f"{work.partition} of {tick}",
         job_name=PARTITION_JOB,
         partition_key=str(work.partition),
+        # New files came; what is published of the partition stays as it is.
+        run_config=ADD_ONLY,
         tags={LANE_TAG: work.lane.name.lower(), PRIORITY_TAG: "1" if work.lane is Lane.WEEKLY else "0"},
     )
 

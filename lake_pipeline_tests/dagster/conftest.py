@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -81,18 +81,22 @@ class Platform:
             )
         )
 
-    def materialize(self, partition: str) -> dg.ExecuteInProcessResult:
-        """One run of the asset for one partition, as the UI launches it."""
+    def materialize(self, partition: str, run_config: Mapping[str, Any] | None = None) -> dg.ExecuteInProcessResult:
+        """One run of the asset for one partition, as the UI launches it, or the sensor with a `run_config`."""
         add_modes(self.instance, [PartitionKey.parse(partition)])
         job = self.definitions().resolve_job_def("json_parsed_parquet_job")
-        return job.execute_in_process(instance=self.instance, raise_on_error=False, partition_key=partition)
+        return job.execute_in_process(
+            instance=self.instance, raise_on_error=False, partition_key=partition, run_config=run_config
+        )
 
-    def materialize_range(self, first: str, last: str) -> dg.ExecuteInProcessResult:
+    def materialize_range(
+        self, first: str, last: str, run_config: Mapping[str, Any] | None = None
+    ) -> dg.ExecuteInProcessResult:
         """One run of the asset for a range of partitions, as a backfill from the UI makes it."""
         add_modes(self.instance, [PartitionKey.parse(first), PartitionKey.parse(last)])
         job = self.definitions().resolve_job_def("json_parsed_parquet_job")
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-        return job.execute_in_process(instance=self.instance, raise_on_error=False, tags=tags)
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, tags=tags, run_config=run_config)
 
     def ingest_by_command(self) -> None:
         """What `lake ingest` does."""

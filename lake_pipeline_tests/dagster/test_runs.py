@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
+from lake_pipeline.defs.sensors import ADD_ONLY
 from lake_pipeline.errors import StorageUnavailable
 from lake_pipeline.model.states import FileState
 from lake_pipeline_tests.dagster.conftest import Platform, records
@@ -111,6 +112,63 @@ def test_rows_outside_the_selection_are_reported_for_their_own_partition(platfor
     assert _passed(platform, "2026-02-09|replay") == ALL_PASSED
 
 
+def test_a_published_partition_is_rebuilt_from_its_originals(platform: Platform) -> None:
+    days = ("2026-02-03", "2026-02-04")
+    platform.land({"2026/week05/both.json": b"".join(records(day, "live") for day in days)})
+    platform.run_batch()
+    rows, files = platform.rows(), _files_by_day(platform)
+
+    assert platform.materialize("2026-02-03|live").success
+
+    assert platform.rows() == rows
+    after = _files_by_day(platform)
+    assert after["2026-02-03"].isdisjoint(files["2026-02-03"])
+    assert after["2026-02-04"] == files["2026-02-04"]
+    assert _passed(platform, "2026-02-03|live") == ALL_PASSED
+
+
+def test_what_is_pending_comes_first_and_then_the_rebuild(platform: Platform) -> None:
+    platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
+    platform.run_batch()
+    platform.land({"2026/week05/date=2026-02-03_mode=live_2.json": records("2026-02-03", "live")})
+
+    assert platform.materialize("2026-02-03|live").success
+
+    assert platform.lake.ledger.status().files[FileState.SUCCEEDED] == 2
+    assert len({file.batch_id for file in platform.lake.ledger.curated_files()}) == 1, "both are of the rebuild"
+
+
+def test_a_run_for_pending_files_leaves_what_is_published_alone(platform: Platform) -> None:
+    platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
+    platform.run_batch()
+    before = _files_by_day(platform)["2026-02-03"]
+    platform.land({"2026/week05/date=2026-02-03_mode=live_2.json": records("2026-02-03", "live")})
+    [request] = platform.tick().run_requests or []
+
+    assert platform.materialize("2026-02-03|live", request.run_config).success
+
+    assert before < _files_by_day(platform)["2026-02-03"]
+
+
+def test_a_rebuild_that_is_not_possible_fails_the_run_and_changes_nothing(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live")})
+    platform.run_batch()
+    before = platform.rows()
+    next((platform.settings.directory / "raw-json-data-processed").rglob("a.json")).unlink()
+
+    result = platform.materialize("2026-02-03|live")
+
+    assert not result.success
+    assert platform.rows() == before
+
+
+def _files_by_day(platform: Platform) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for file in platform.lake.ledger.curated_files():
+        found.setdefault(file.partition.day.isoformat(), set()).add(file.key)
+    return found
+
+
 def test_a_partition_without_data_says_that_there_is_none(platform: Platform) -> None:
     assert platform.materialize("2026-02-03|live").success
     told = platform.metadata("2026-02-03|live")
@@ -142,7 +200,11 @@ def test_sensor_runs_and_the_command_give_the_same_rows(platform: Platform) -> N
     platform.land(files)
     while requests := platform.tick().run_requests:
         for request in requests:
-            done = platform.materialize(request.partition_key) if request.partition_key else platform.run_batch()
+            done = (
+                platform.materialize(request.partition_key, request.run_config)
+                if request.partition_key
+                else platform.run_batch()
+            )
             assert done.success
     by_runs = platform.rows()
     assert len(by_runs) == 29
@@ -167,12 +229,15 @@ def test_a_curated_file_with_other_rows_than_the_ledger_says_fails_the_check_of_
     [curated] = (platform.settings.directory / "json_parsed_parquet/year=2026/month=02/day=03").rglob("*.parquet")
     pq.write_table(pq.ParquetFile(curated).read().slice(0, 2), curated)
 
-    result = platform.materialize_range("2026-02-03|live", "2026-02-04|live")
+    result = platform.materialize_range("2026-02-03|live", "2026-02-04|live", ADD_ONLY)
     assert not result.success
     assert "2026-02-03|live" in _failure(result)
     assert "2 rows, the ledger says 3" in _failure(result)
     assert _passed(platform, "2026-02-03|live") == {"row_count": False, "schema": True, "conservation": False}
     assert _passed(platform, "2026-02-04|live") == ALL_PASSED
+
+    assert platform.materialize("2026-02-03|live").success, "a rebuild mends it"
+    assert _passed(platform, "2026-02-03|live") == ALL_PASSED
 
 
 def test_a_file_that_can_not_be_converted_fails_the_run_and_loses_nothing(platform: Platform) -> None:
