@@ -20,7 +20,7 @@ from lake_pipeline.ingest.contracts import changes_of_batch
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import abort, roll_forward
-from lake_pipeline.ingest.reconcile import recover, sweep_pending
+from lake_pipeline.ingest.reconcile import recover, sweep_if_possible
 from lake_pipeline.ingest.result import BatchResult, failed_result, published_result
 from lake_pipeline.ingest.widening import Recording, widens_from
 from lake_pipeline.ledger.owner import this_owner
@@ -64,6 +64,7 @@ def ingest_batch(
     for _ in range(CLAIMS):
         claim = _claim(lake, partitions)
         if claim is None:
+            sweep_if_possible(lake)
             return None
         log.info("Batch %s: claimed %d files, %.1f MB", claim.batch_id, len(claim.files), claim.size / 1e6)
         try:
@@ -113,7 +114,7 @@ def _process(lake: Lake, claim: Claim, on_progress: Progress | None) -> BatchRes
         except BaseException:
             # Stopped by a person: the files go back at once and the attempt does not count against them.
             lake.ledger.release(claim, reason="interrupted")
-            sweep_pending(lake)
+            sweep_if_possible(lake)
             raise
         problem = _publish(lake, claim, manifest)
     archived = 0 if problem else archive_originals(lake, batch_id=claim.batch_id)
@@ -194,6 +195,8 @@ def _convert(lake: Lake, claim: Claim, on_progress: Progress | None, *, may_wide
 def _failed(lake: Lake, claim: Claim, error: Exception, seconds: float) -> BatchResult:
     log.error("Batch %s failed: %s", claim.batch_id, error)
     lake.ledger.fail(claim, error, max_attempts=lake.max_attempts)
+    # What broke the batch may have kept it from removing its parts, too: a full disk does.
+    sweep_if_possible(lake)
     return failed_result(claim, error, seconds)
 
 

@@ -14,7 +14,7 @@ from lake_pipeline.errors import FilesMoved, LakeError, LeaseLost, OutcomeUnknow
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import roll_forward
-from lake_pipeline.ingest.reconcile import recover
+from lake_pipeline.ingest.reconcile import recover, sweep_if_possible
 from lake_pipeline.ingest.stripping import Stripping
 from lake_pipeline.ingest.widening import pauses
 from lake_pipeline.ledger.owner import this_owner
@@ -79,6 +79,7 @@ def forget(lake: Lake, file: str) -> Forgotten:
             raise
         except LakeError as error:
             lake.ledger.fail(claim, error, max_attempts=lake.max_attempts)
+            sweep_if_possible(lake)
             raise
         roll_forward(lake, claim.batch_id, manifest)
     _forgettable_later(lake, file)

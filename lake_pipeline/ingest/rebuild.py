@@ -27,7 +27,7 @@ from lake_pipeline.errors import (
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import abort, roll_forward
-from lake_pipeline.ingest.reconcile import recover
+from lake_pipeline.ingest.reconcile import recover, sweep_if_possible
 from lake_pipeline.ledger.owner import this_owner
 from lake_pipeline.ledger.replacing import REBUILD
 from lake_pipeline.ledger.sources import Link, Source
@@ -144,9 +144,11 @@ def _rebuild(lake: Lake, claim: Claim, look: _Look, on_progress: Progress | None
             raise  # past the point of no return, or somebody else's business
         except Exception as error:
             lake.ledger.fail(claim, error, max_attempts=lake.max_attempts)
+            sweep_if_possible(lake)
             raise
         except BaseException:
             lake.ledger.release(claim, reason="interrupted")
+            sweep_if_possible(lake)
             raise
         roll_forward(lake, claim.batch_id, manifest)
     return Rebuilt(

@@ -43,7 +43,7 @@ def recover(lake: Lake) -> None:
             log.error("Batch %s could not be rolled forward: %s", batch_id, error)
     if reclaimed.batches or adopted:
         log.info("Gave back %d files and finished %d batches of workers that are gone", reclaimed.files, len(adopted))
-        sweep_pending(lake)
+        sweep_if_possible(lake)
     archive_originals(lake)
     lake.ledger.fold_backlog()
 
@@ -59,6 +59,14 @@ def sweep_pending(lake: Lake) -> int:
             lake.store.abort(pending)
             swept += 1
     return swept
+
+
+def sweep_if_possible(lake: Lake) -> None:
+    """Sweep beside other work: what can't be swept now is litter that the next one takes away, not a loss."""
+    try:
+        sweep_pending(lake)
+    except LakeError as error:
+        log.warning("Pending objects of batches that are over could not be swept: %s", error)
 
 
 def pending_objects(lake: Lake) -> Iterator[tuple[PendingObject, BatchState | None]]:

@@ -17,7 +17,7 @@ from lake_pipeline.errors import ContractMoved, LakeError, LeaseLost, OutcomeUnk
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import abort, roll_forward
-from lake_pipeline.ingest.reconcile import recover
+from lake_pipeline.ingest.reconcile import recover, sweep_if_possible
 from lake_pipeline.ingest.widening import Recording
 from lake_pipeline.ledger.claims import WIDEN
 from lake_pipeline.ledger.owner import this_owner
@@ -76,6 +76,7 @@ def _rewrite(lake: Lake, claim: Claim, column: Column, contract: Contract) -> Wi
             # Once it is given back nothing of it will ever be published.
             lake.ledger.release(claim, reason=str(error) if isinstance(error, LakeError) else "interrupted")
             abort(lake.store, recording.manifest)
+            sweep_if_possible(lake)
             raise
         roll_forward(lake, claim.batch_id, recording.manifest)
     after = next(each for each in contract.columns if each.path == column.path)

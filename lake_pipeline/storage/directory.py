@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from re import Pattern
 from typing import BinaryIO
@@ -115,7 +116,7 @@ class DirectoryStore:
         _flush_folder(target.parent)
 
     def abort(self, pending: PendingObject) -> None:
-        (self._pending / pending.token).unlink(missing_ok=True)
+        _remove(self._pending / pending.token, pending.key)
 
     def pending(self) -> Iterator[PendingObject]:
         for entry in _walk(self._pending):
@@ -145,7 +146,7 @@ class DirectoryStore:
         _flush_folder(path.parent)
 
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        _remove(self.path(key), key)
 
 
 class DirectoryWriter:
@@ -179,8 +180,10 @@ class DirectoryWriter:
         return PendingObject(key=self._key, token=self._token, size=info.size, etag=info.etag)
 
     def discard(self) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        # On a full disk what is buffered can't be written, and nobody wants it any more.
+        with suppress(OSError):
+            self._file.close()
+        _remove(self._path, self._key)
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:
@@ -203,9 +206,19 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _remove(path: Path, key: str) -> None:
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageUnavailable(f"{key} can't be removed: {error.strerror}") from error
+
+
+def _flush_folder(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise StorageUnavailable(f"{folder} can't be flushed to the disk: {error.strerror}") from error

@@ -128,6 +128,31 @@ def test_a_failed_batch_is_told_and_tried_again_after_its_backoff(lake: Lake, ro
     assert ingest_batch(lake) is None, "its retry time has not come"
 
 
+def test_parts_that_a_failed_batch_could_not_remove_itself_are_swept(lake: Lake, root: Path) -> None:
+    discover(lake)
+    engine = Failing(lake.engine, StorageUnavailable("the disk is full"))  # and nobody aborts what it wrote
+    (result,) = ingest_all(replace(lake, engine=engine))
+    assert result.error
+    assert pending(lake) == []
+
+
+def test_parts_that_could_not_be_swept_either_go_when_there_is_nothing_else_to_do(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discover(lake)
+
+    def unavailable(*_: object) -> None:
+        raise StorageUnavailable("the store does not answer")
+
+    monkeypatch.setattr(type(lake.store), "abort", unavailable)
+    (result,) = ingest_all(replace(lake, engine=Failing(lake.engine, StorageUnavailable("it did not answer"))))
+    assert (result.failed, result.error) == (3, "it did not answer")
+    assert len(pending(lake)) > 0
+    monkeypatch.undo()
+    assert ingest_batch(lake) is None, "its retry time has not come"
+    assert pending(lake) == []
+
+
 def test_an_interrupted_batch_goes_back_at_once_and_its_attempt_does_not_count(lake: Lake) -> None:
     discover(lake)
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,143 @@
+"""`python -m lake_pipeline_tests.crash`: run the matrix, or a part of it, and tell every trial that went wrong.
+
+A process of its own: it must have no threads when it forks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from lake_pipeline.ledger.embedded import embedded_url
+from lake_pipeline.ledger.migrate import migrate
+from lake_pipeline_tests.conftest import remove_embedded
+from lake_pipeline_tests.crash.boundaries import Boundaries
+from lake_pipeline_tests.crash.disturbing import Disturbance
+from lake_pipeline_tests.crash.forks import Child
+from lake_pipeline_tests.crash.scenarios import CARELESS, SCENARIOS, Scenario
+from lake_pipeline_tests.crash.trials import Matrix, Say, Trial, matrix_of
+from lake_pipeline_tests.crash.worlds import Worlds
+from lake_pipeline_tests.factories import LakeOnDisk, ndjson
+
+
+def main() -> int:
+    arguments = _arguments()
+    # What files are refused for is the same in every trial.
+    logging.disable(logging.CRITICAL)
+    folder = Path(tempfile.mkdtemp(prefix="crash-"))
+    started = time.monotonic()
+    try:
+        url = embedded_url(folder / "home", "template_ledger", durable=False)
+        migrate(url)
+        boundaries = Boundaries()
+        _warm_up(folder / "warm")
+        workers = [
+            Child(partial(_work, arguments, boundaries, Worlds(folder, url, f"world_{number}"), number), patience=0)
+            for number in range(arguments.jobs)
+        ]
+        endings = [worker.wait() for worker in workers]
+    finally:
+        remove_embedded(folder / "home")
+        shutil.rmtree(folder)
+    for ending in endings:
+        if ending.error or ending.signal:
+            print(ending.error or f"a worker ended by signal {ending.signal}")
+            return 2
+    print(f"seed {arguments.seed}")
+    trials, wrong = (sum(counts) for counts in zip(*(ending.value for ending in endings), strict=True))
+    print(f"{trials} trials, {wrong} went wrong, {time.monotonic() - started:.0f} s")
+    return 1 if wrong else 0
+
+
+def _warm_up(folder: Path) -> None:
+    """Load what the first conversion of a process loads, 0.7 s; it leaves no thread behind."""
+    LakeOnDisk(folder).convert({"2026/week05/a.json": ndjson({"event_time": "2026-02-03", "mode": "live"})}, workers=1)
+    assert threading.active_count() == 1, "a process with threads must not fork"
+
+
+def _work(
+    arguments: argparse.Namespace, boundaries: Boundaries, worlds: Worlds, number: int, _say: Say
+) -> tuple[int, int]:
+    """Every `jobs`-th trial of every scenario; returns how many there were and how many went wrong."""
+    trials = wrong = 0
+    for scenario in arguments.scenario:
+        with matrix_of(boundaries, scenario, worlds) as matrix:
+            chosen = list(_chosen(arguments, scenario, matrix))
+            if number == 0:
+                _print(f"{scenario.name}: {len(matrix.undisturbed.boundaries)} boundaries, {len(chosen)} trials")
+            for each in chosen[number :: arguments.jobs]:
+                trial = each()
+                trials += 1
+                if trial.problems:
+                    wrong += 1
+                    _tell(trial)
+    return trials, wrong
+
+
+def _chosen(arguments: argparse.Namespace, scenario: Scenario, matrix: Matrix) -> Iterator[Callable[[], Trial]]:
+    names = matrix.undisturbed.boundaries
+    last = len(names)
+    if arguments.at:
+        yield partial(matrix.at, arguments.by[0], *arguments.at)
+    if arguments.four is not None:
+        yield partial(matrix.four, arguments.four)
+    if arguments.at or arguments.four is not None:
+        return
+    chosen = random.Random(f"{arguments.seed} {scenario.name}")
+    for how in arguments.by:
+        fitting = [number for number, name in enumerate(names, start=1) if how.fits(name)]
+        for number in fitting[chosen.randrange(arguments.every) :: arguments.every]:
+            yield partial(matrix.at, how, number)
+    for _ in range(arguments.twice):
+        yield partial(matrix.at, Disturbance.KILL, chosen.randint(1, last), chosen.randint(1, last))
+    for _ in range(arguments.crowds):
+        yield partial(matrix.four, chosen.randrange(1 << 30))
+
+
+def _tell(trial: Trial) -> None:
+    _print(f"WRONG {trial.name}  struck {list(trial.struck)}")
+    for problem in trial.problems:
+        _print("    " + problem.replace("\n", "\n    "))
+
+
+def _print(line: str) -> None:
+    """At once and whole: several processes write here."""
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m lake_pipeline_tests.crash", description=__doc__)
+    parser.add_argument(
+        "--scenario",
+        action="append",
+        choices=[*SCENARIOS, CARELESS.name],
+        help="one of the use cases; all if not given",
+    )
+    parser.add_argument(
+        "--by", action="append", type=Disturbance, choices=list(Disturbance), help="what happens; all if not given"
+    )
+    parser.add_argument("--every", type=int, default=1, help="only every so-many-th boundary")
+    parser.add_argument("--twice", type=int, default=40, help="runs whose successor is killed, too, by scenario")
+    parser.add_argument("--crowds", type=int, default=40, help="runs of four workers at once, by scenario")
+    parser.add_argument("--seed", type=int, default=1, help="which boundaries, where not all are tried")
+    parser.add_argument("--at", type=int, nargs="+", help="one trial: at this boundary (the next run at the next)")
+    parser.add_argument("--four", type=int, help="one trial: four workers at once with this seed")
+    parser.add_argument("--jobs", type=int, default=2, help="trials at a time")
+    arguments = parser.parse_args()
+    arguments.by = arguments.by or list(Disturbance)
+    arguments.scenario = [({**SCENARIOS, CARELESS.name: CARELESS})[name] for name in arguments.scenario or SCENARIOS]
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Boundaries: places between two steps of a process that the world can see, numbered as they are crossed.
+
+Nothing of the product knows of them. Statements and commits are seen by a connection class that psycopg2 is told to
+use, object-store calls by a wrapper around the store, changes of files by an audit hook of the interpreter.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import psycopg2.extensions
+from sqlalchemy import Engine, event
+
+from lake_pipeline.storage.objects import ObjectStore
+
+Crossed = Callable[[int, str], None]
+"""Called with the number (from 1) and the name of a boundary at the moment it is crossed, by whichever thread."""
+
+PING = "SELECT 1"
+"""The pool asks it before it hands out a connection: no statement of the ledger."""
+
+_CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.link", "os.rmdir", "os.truncate"})
+
+
+class Boundaries:
+    """Counts the boundaries of this process while it is armed. One for a process: hooks can't be taken out again."""
+
+    def __init__(self) -> None:
+        self._crossed: Crossed | None = None
+        self._folder = ""
+        self._lock = threading.Lock()
+        self._inside = threading.local()
+        self._number = 0
+        event.listen(Engine, "do_connect", self._on_connect)
+        sys.addaudithook(self._on_audit)
+
+    def arm(self, folder: str, crossed: Crossed) -> None:
+        """From now on call `crossed`; changes of files count below `folder`."""
+        self._folder = os.path.join(os.path.realpath(folder), "")
+        self._number = 0
+        self._crossed = crossed
+
+    def cross(self, name: str) -> None:
+        """The process is at this boundary now."""
+        if self._crossed is None or getattr(self._inside, "now", False):
+            return
+        self._inside.now = True
+        try:
+            with self._lock:
+                self._number += 1
+                self._crossed(self._number, name)
+        finally:
+            self._inside.now = False
+
+    @contextmanager
+    def around(self, name: str) -> Iterator[None]:
+        """Two boundaries: one before the step, one after it where it did not fail."""
+        self.cross(f"before {name}")
+        yield
+        self.cross(f"after {name}")
+
+    def numbered(self, store: ObjectStore) -> ObjectStore:
+        """`store` with a boundary before and after each of its calls."""
+        return cast(ObjectStore, _Numbered(store, self, "store"))
+
+    def _on_connect(self, _dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        around = self.around
+
+        class Cursor(psycopg2.extensions.cursor):
+            def execute(self, sql: Any, values: Any = None) -> None:
+                if sql == PING:
+                    super().execute(sql, values)
+                    return
+                with around(_statement(sql)):
+                    super().execute(sql, values)
+
+            def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+                with around(_statement(sql)):
+                    super().copy_expert(sql, file, size)
+
+        class Connection(psycopg2.extensions.connection):
+            def cursor(self, *arguments: Any, **named: Any) -> Any:
+                return super().cursor(*arguments, **{"cursor_factory": Cursor, **named})
+
+            def commit(self) -> None:
+                with around("COMMIT"):
+                    super().commit()
+
+            def rollback(self) -> None:
+                # Of a connection that goes back to the pool with nothing to roll back, as a rule.
+                if self.get_transaction_status() == psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+                    super().rollback()
+                    return
+                with around("ROLLBACK"):
+                    super().rollback()
+
+        parameters["connection_factory"] = Connection
+
+    def _on_audit(self, name: str, arguments: tuple[Any, ...]) -> None:
+        if self._crossed is None:
+            return
+        writes = name == "open" and len(arguments) > 2 and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
+        if name not in _CHANGES and not writes:
+            return
+        if isinstance(arguments[0], str | os.PathLike) and os.fspath(arguments[0]).startswith(self._folder):
+            self.cross(f"before {name}")
+
+
+class _Numbered:
+    """Whatever the store protocol has or will have: a call is two boundaries, an item of a listing one.
+
+    The many small writes into one pending object count as one: nobody ever sees a part of them.
+    """
+
+    def __init__(self, inner: Any, boundaries: Boundaries, name: str) -> None:
+        self._inner = inner
+        self._boundaries = boundaries
+        self._name = name
+        self._written = False
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        if not callable(value) or (name == "write" and self._written):
+            return value
+        self._written = name == "write"
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            with self._boundaries.around(f"{self._name}.{name}"):
+                result = value(*arguments, **named)
+            if inspect.isgenerator(result):
+                return self._listed(result, name)
+            # A writer of a pending object; what is only read changes nothing.
+            return _Numbered(result, self._boundaries, "writer") if hasattr(result, "finish") else result
+
+        return call
+
+    def _listed(self, items: Iterator[Any], name: str) -> Iterator[Any]:
+        for item in items:
+            self._boundaries.cross(f"in {self._name}.{name}")
+            yield item
+
+
+def _statement(sql: Any) -> str:
+    text = sql.decode() if isinstance(sql, bytes) else str(sql)
+    return " ".join(text.split())[:70]

@@ -1,0 +1,95 @@
+"""What two runs must have in common: everything that readers, operators and the next batch will ever see.
+
+Left out is what differs between any two runs: ids of batches and files, times, how often a file was tried, and how
+the rows of a partition are split into files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from lake_pipeline.contract.paths import show_path
+from lake_pipeline.ingest.fsck.audit import Audit
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline_tests.lakes import published
+from lake_pipeline_tests.ledger_builders import run_sql
+
+FILES = """
+SELECT s3_key, etag, processing_status, archive_state, archive_key, error_reason, rows_read, rows_published,
+    rows_quarantined, rows_rescued
+FROM file_processing_status ORDER BY s3_key, etag"""
+
+LINEAGE = """
+SELECT s3_key_of_file, partition_date, partition_mode, CAST(sum(rows) AS bigint) AS rows
+FROM (
+    SELECT file.s3_key AS s3_key_of_file, curated.partition_date, curated.partition_mode, lineage.rows
+    FROM lineage JOIN curated_file AS curated USING (curated_file_id)
+        JOIN file_processing_status AS file USING (file_id)
+    WHERE removed_commit IS NULL
+) AS link
+GROUP BY s3_key_of_file, partition_date, partition_mode ORDER BY 1, 2, 3"""
+
+EVIDENCE = "SELECT path, kind, rows FROM path_evidence ORDER BY path, kind"
+
+TALLY = """
+SELECT processing_status, archive_state, lane, CAST(sum(files) AS bigint), CAST(sum(bytes) AS bigint),
+    CAST(sum(rows_read) AS bigint), CAST(sum(rows_published) AS bigint)
+FROM file_tally GROUP BY processing_status, archive_state, lane HAVING sum(files) <> 0 ORDER BY 1, 2, 3"""
+
+UNFINISHED = "SELECT state FROM batch WHERE state IN ('CLAIMED', 'PUBLISHING')"
+
+
+def observe(lake: Lake, root: Path, url: str) -> dict[str, Any]:
+    """The state of a lake that came to rest, as plain values."""
+    contract = lake.ledger.contract()
+    return {
+        "rows": [repr(row) for row in published(root)],
+        "quarantined": _quarantined(root),
+        "files": _rows(url, FILES),
+        "lineage": _rows(url, LINEAGE),
+        "evidence": _rows(url, EVIDENCE),
+        "tally": _rows(url, TALLY),
+        "columns": sorted((show_path(each.path), str(each.type)) for each in contract.columns) if contract else [],
+        "wanted widenings": sorted(lake.ledger.wanted_widenings()),
+        "landing and archive": _originals(root),
+        "pending objects": [pending.key for pending in lake.store.pending()],
+        "unfinished batches": _rows(url, UNFINISHED),
+        "fsck": [f"{finding.problem}: {finding.text}" for finding in Audit(lake=lake).findings()],
+    }
+
+
+def difference(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """What differs, a line for each part of the state."""
+    told = []
+    for name in expected:
+        if expected[name] != found[name]:
+            less = [each for each in expected[name] if each not in found[name]]
+            more = [each for each in found[name] if each not in expected[name]]
+            told.append(f"{name}: missing {less[:3]}, too many {more[:3]} ({len(expected[name])}, {len(found[name])})")
+    return told
+
+
+def _rows(url: str, sql: str) -> list[str]:
+    return [repr(tuple(row)) for row in run_sql(url, sql)]
+
+
+def _quarantined(root: Path) -> list[str]:
+    """Each record once: every rebuild puts those of its files aside again. fsck counts them by batch."""
+    rows = {
+        repr(row)
+        for path in (root / "quarantine").rglob("*.parquet")
+        for row in pq.read_table(path, partitioning=None).drop(["_batch_id", "_file_id"]).to_pylist()
+    }
+    return sorted(rows)
+
+
+def _originals(root: Path) -> list[str]:
+    return sorted(
+        f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        for path in root.rglob("*.json*")
+        if path.is_file()
+    )

@@ -1,0 +1,172 @@
+"""The use cases that are killed. Another one is one more line in `SCENARIOS`.
+
+`prepare` makes the lake as it is before; `act` is what is killed; `finish` is what comes afterwards and must bring the
+lake to where an undisturbed `act` and `finish` would have brought it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lake_pipeline.errors import PermanentError
+from lake_pipeline.ingest.archive import archive_originals
+from lake_pipeline.ingest.batch import ingest_all
+from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.forget import forget
+from lake_pipeline.ingest.fsck.audit import Audit
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.rebuild import rebuild
+from lake_pipeline.ingest.widen_column import widen_column
+from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.lakes import land
+
+Step = Callable[[Lake, Path], Any]
+
+BATCH_FILES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A use case with the lake before it."""
+
+    name: str
+    prepare: Step
+    act: Step
+    finish: Step
+
+
+def _ingest(lake: Lake, _root: Path) -> None:
+    list(ingest_all(replace(lake, batch_files=BATCH_FILES)))
+
+
+def _discovered(lake: Lake, root: Path) -> None:
+    land(root, _landing())
+    discover(lake)
+
+
+def _landed(_lake: Lake, root: Path) -> None:
+    land(root, _landing())
+
+
+def _discover_and_ingest(lake: Lake, root: Path) -> None:
+    discover(lake)
+    _ingest(lake, root)
+
+
+def _published_only(lake: Lake, root: Path) -> None:
+    """Everything is published, and nothing could be archived."""
+    land(root, _landing() | {"raw-json-data-processed": b"a file where the folder should be"})
+    discover(lake)
+    list(ingest_all(lake))
+    (root / "raw-json-data-processed").unlink()
+
+
+def _archive(lake: Lake, _root: Path) -> None:
+    archive_originals(lake)
+
+
+def _integers_published(lake: Lake, root: Path) -> None:
+    """Integers are published in two partitions, and fractions wait in the landing zone."""
+    land(root, {f"2026/week06/{mode}.json": ndjson(*_records(mode, 4)) for mode in ("live", "test")})
+    discover(lake)
+    list(ingest_all(replace(lake, batch_files=1)))
+    land(root, {"2026/week07/fractions.json": ndjson(*[{**each, "n": 0.5} for each in _records("live", 3)])})
+    discover(lake)
+
+
+def _fractions_rescued(lake: Lake, root: Path) -> None:
+    """Fractions came when nothing could be rewritten, and wait in `_rescued` for `lake contract widen`."""
+    _integers_published(lake, root)
+    list(ingest_all(replace(lake, rewrite_bytes=0)))
+
+
+def _widen(lake: Lake, _root: Path) -> None:
+    with suppress(PermanentError):  # it is wide already, because a widening that was killed was rolled forward
+        widen_column(lake, "n")
+
+
+def _all_ingested(lake: Lake, root: Path) -> None:
+    _discovered(lake, root)
+    _ingest(lake, root)
+
+
+def _rebuild(lake: Lake, _root: Path) -> None:
+    rebuild(lake, {file.partition for file in lake.ledger.curated_files() if file.partition.mode == "live"})
+
+
+def _rebuild_and_ingest(lake: Lake, root: Path) -> None:
+    _rebuild(lake, root)
+    _ingest(lake, root)
+
+
+def _new_version_discovered(lake: Lake, root: Path) -> None:
+    _all_ingested(lake, root)
+    land(root, {"2026/week06/good.json": ndjson(*_records("live", 3), *_records("test", 2))})
+    discover(lake)
+
+
+def _forget(lake: Lake, _root: Path) -> None:
+    with suppress(PermanentError):  # a run that was disturbed after its point of no return has forgotten it
+        forget(lake, "2026/week06/good.json")
+
+
+def _forget_and_ingest(lake: Lake, root: Path) -> None:
+    _forget(lake, root)
+    _ingest(lake, root)
+
+
+def _repair_and_ingest(lake: Lake, root: Path) -> None:
+    for finding in Audit(lake=lake, repair=True).findings():
+        assert finding.mended, finding.text
+    _ingest(lake, root)
+
+
+def _widen_and_ingest(lake: Lake, root: Path) -> None:
+    _widen(lake, root)
+    _ingest(lake, root)
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(name="ingest", prepare=_discovered, act=_ingest, finish=_ingest),
+        Scenario(name="discover", prepare=_landed, act=_discover_and_ingest, finish=_discover_and_ingest),
+        Scenario(name="archive", prepare=_published_only, act=_archive, finish=_archive),
+        Scenario(name="widening", prepare=_integers_published, act=_ingest, finish=_ingest),
+        Scenario(name="widen", prepare=_fractions_rescued, act=_widen, finish=_widen_and_ingest),
+        Scenario(name="rebuild", prepare=_all_ingested, act=_rebuild, finish=_rebuild_and_ingest),
+        Scenario(name="replace", prepare=_new_version_discovered, act=_ingest, finish=_ingest),
+        Scenario(name="forget", prepare=_all_ingested, act=_forget, finish=_forget_and_ingest),
+        Scenario(name="repair", prepare=_discovered, act=_ingest, finish=_repair_and_ingest),
+    )
+}
+
+
+def _archive_carelessly(lake: Lake, _root: Path) -> None:
+    tasks = lake.ledger.awaiting_archive(limit=10)
+    lake.ledger.archived([task.file_id for task in tasks])
+    for task in tasks:
+        lake.store.move(task.key, task.archive_key, etag=task.etag)
+
+
+CARELESS = Scenario(name="careless", prepare=_published_only, act=_archive_carelessly, finish=_archive)
+"""Notes first and moves then: a kill between the two must be found by the matrix."""
+
+
+def _records(mode: str, count: int) -> list[dict[str, Any]]:
+    return [{"event_time": f"2026-02-0{3 + n % 2}", "mode": mode, "n": n, "tag": {"x": mode}} for n in range(count)]
+
+
+def _landing() -> dict[str, bytes]:
+    """Five files in two lanes: with broken records, without dates, refused as a whole, and empty."""
+    return {
+        "2026/week06/good.json": ndjson(*_records("live", 6)),
+        "2026/week06/broken.json": ndjson(*_records("live", 12)) + b"{broken\n" + ndjson({"mode": "live"}),
+        "2026/week06/refused.json": b"{broken\n{broken too\n",
+        "2026/week07/empty.json": b"",
+        "all_historical_files/old.json": ndjson(*_records("test", 5)),
+    }

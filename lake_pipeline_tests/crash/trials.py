@@ -1,0 +1,144 @@
+"""Trials: disturb a use case at a boundary, start it again, and compare with an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lake_pipeline.errors import LakeError
+from lake_pipeline_tests.crash.boundaries import Boundaries
+from lake_pipeline_tests.crash.disturbing import Disturbance, time_passes
+from lake_pipeline_tests.crash.forks import Child, Ending, in_child
+from lake_pipeline_tests.crash.observing import difference, observe
+from lake_pipeline_tests.crash.scenarios import Scenario
+from lake_pipeline_tests.crash.worlds import World, Worlds
+from lake_pipeline_tests.ledger_builders import let_retries_come
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What came of one trial. `struck` are the names of the boundaries where workers were disturbed."""
+
+    name: str
+    struck: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undisturbed:
+    """A run that nobody killed: the boundaries it crossed and where it ended."""
+
+    boundaries: tuple[str, ...]
+    state: dict[str, Any] = field(repr=False)
+
+
+class Matrix:
+    """The trials of one scenario, on copies of one world."""
+
+    def __init__(self, boundaries: Boundaries, scenario: Scenario, worlds: Worlds, world: World) -> None:
+        self._boundaries = boundaries
+        self._scenario = scenario
+        self._worlds = worlds
+        self._world = world
+        self.undisturbed = self._undisturbed()
+
+    def at(self, how: Disturbance, *numbers: int) -> Trial:
+        """Disturb the first run at the first number, the one after it at the second, …; then let one finish."""
+        with self._worlds.copy(self._world) as world:
+            endings = [self._disturbed(world, how, number) for number in numbers]
+            return self._trial(f"--by {how} --at {' '.join(map(str, numbers))}", world, endings)
+
+    def four(self, seed: int) -> Trial:
+        """Four workers at once, each killed at a random boundary or, one in five, not at all; then one finishes."""
+        chosen = random.Random(seed)
+        last = len(self.undisturbed.boundaries)
+        numbers = [chosen.randint(1, last) if chosen.random() < 0.8 else 0 for _ in range(4)]
+        with self._worlds.copy(self._world) as world:
+            children = [Child(self._act(world, Disturbance.KILL, number)) for number in numbers]
+            endings = [child.wait() for child in children]
+            return self._trial(f"--four {seed}", world, endings)
+
+    def _disturbed(self, world: World, how: Disturbance, number: int) -> Ending:
+        child = Child(self._act(world, how, number))
+        if how is Disturbance.PAUSE and child.has_stopped():
+            time_passes(world.url)
+            finished = in_child(self._finish(world))
+            os.kill(child.pid, signal.SIGCONT)
+            ending = child.wait()
+            return replace(ending, error=ending.error or finished.error)
+        return child.wait()
+
+    def _undisturbed(self) -> Undisturbed:
+        with self._worlds.copy(self._world) as world:
+            acted = in_child(self._act(world, Disturbance.KILL, 0))
+            assert acted.error is None, acted.error
+            finished = in_child(self._finish(world))
+            assert finished.error is None, finished.error
+            assert finished.value["fsck"] == [], finished.value["fsck"]
+            return Undisturbed(boundaries=acted.value, state=finished.value)
+
+    def _trial(self, name: str, world: World, endings: list[Ending]) -> Trial:
+        problems = [ending.error for ending in endings if ending.error]
+        problems += [f"ended by signal {ending.signal}" for ending in endings if ending.signal and not ending.killed]
+        finished = in_child(self._finish(world))
+        if finished.value is None:
+            problems.append(finished.error or f"the last run ended by signal {finished.signal}")
+        else:
+            problems += difference(self.undisturbed.state, finished.value)
+        return Trial(
+            name=f"--scenario {self._scenario.name} {name}",
+            struck=tuple(ending.said for ending in endings),
+            problems=tuple(problems),
+        )
+
+    def _act(self, world: World, how: Disturbance, number: int) -> Callable[[Say], tuple[str, ...]]:
+        """Act and be disturbed at boundary `number`; 0 for never. The result is the names of what was crossed."""
+
+        def act(say: Say) -> tuple[str, ...]:
+            crossed: list[str] = []
+
+            def cross(now: int, name: str) -> None:
+                crossed.append(name)
+                if now == number:
+                    say(f"{now} {name}")
+                    how.strike(name, world.url)
+                elif 0 < number < now and how.lasts(name):
+                    how.strike(name, world.url)
+
+            lake = world.lake(self._boundaries.numbered(world.store()))
+            self._boundaries.arm(str(world.root), cross)
+            # What the project raises on purpose is how a disturbed run may end; nothing else is.
+            with suppress(LakeError):
+                self._scenario.act(lake, world.root)
+            return tuple(crossed)
+
+        return act
+
+    def _finish(self, world: World) -> Callable[[Say], dict[str, Any]]:
+        def finish(_say: Say) -> dict[str, Any]:
+            lake = world.lake()
+            let_retries_come(world.url)
+            self._scenario.finish(lake, world.root)
+            return observe(lake, world.root, world.url)
+
+        return finish
+
+
+@contextmanager
+def matrix_of(boundaries: Boundaries, scenario: Scenario, worlds: Worlds) -> Iterator[Matrix]:
+    """The matrix of a scenario, whose world exists until the block ends."""
+    with worlds.empty() as world:
+
+        def prepare(_say: Say) -> None:
+            scenario.prepare(world.lake(), world.root)
+
+        prepared = in_child(prepare)
+        assert prepared.error is None, prepared.error
+        yield Matrix(boundaries, scenario, worlds, world)

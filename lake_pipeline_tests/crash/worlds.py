@@ -1,0 +1,89 @@
+"""Worlds: a lake and its ledger, made once for a scenario and copied for each trial.
+
+A copy is a database cloned by the server and a folder copied with its times, which are in the ETags.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import psycopg2
+from sqlalchemy.engine import make_url
+
+from lake_pipeline.convert.in_process import InProcessEngine
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.storage.directory import DirectoryStore
+from lake_pipeline.storage.objects import ObjectStore
+from lake_pipeline_tests.factories import OPTIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A folder with a lake, and the database of its ledger."""
+
+    root: Path
+    url: str
+
+    def store(self) -> ObjectStore:
+        return DirectoryStore(self.root)
+
+    def lake(self, store: ObjectStore | None = None, *, lease_seconds: int = 600) -> Lake:
+        """The lake, opened. Of every process its own."""
+        used = store or self.store()
+        engine = InProcessEngine(used)
+        return Lake(store=used, ledger=Ledger(self.url), engine=engine, options=OPTIONS, lease_seconds=lease_seconds)
+
+
+class Worlds:
+    """Makes worlds in `folder` and on the server of `url`, whose database is a migrated, empty ledger."""
+
+    def __init__(self, folder: Path, url: str, name: str) -> None:
+        self._folder = folder
+        self._template = make_url(url).database
+        self._url = make_url(url)
+        self._name = name
+        self._numbers = count(1)
+
+    @contextmanager
+    def empty(self) -> Iterator[World]:
+        """A world with nothing in it."""
+        with self._database(self._template) as (name, url):
+            root = self._folder / name
+            root.mkdir()
+            yield World(root=root, url=url)
+            shutil.rmtree(root)
+
+    @contextmanager
+    def copy(self, world: World) -> Iterator[World]:
+        """A copy of `world`, to which nobody may be connected."""
+        with self._database(make_url(world.url).database) as (name, url):
+            root = self._folder / name
+            shutil.copytree(world.root, root)
+            yield World(root=root, url=url)
+            shutil.rmtree(root)
+
+    @contextmanager
+    def _database(self, template: str | None) -> Iterator[tuple[str, str]]:
+        name = f"{self._name}_{next(self._numbers)}"
+        # WAL_LOG, unlike FILE_COPY, needs no checkpoint: 35 ms instead of 110 ms for an empty ledger.
+        self._execute(f'CREATE DATABASE {name} TEMPLATE "{template}" STRATEGY wal_log')
+        try:
+            yield name, self._url.set(database=name).render_as_string(hide_password=False)
+        finally:
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _execute(self, sql: str) -> None:
+        url = self._url.set(drivername="postgresql", database="postgres")
+        # No connection stays open: a fork would share it.
+        connection = psycopg2.connect(url.render_as_string(hide_password=False))
+        connection.autocommit = True
+        try:
+            connection.cursor().execute(sql)
+        finally:
+            connection.close()

@@ -1,0 +1,25 @@
+"""A sample of the crash matrix, other boundaries each time; `make crash-matrix` runs all of it."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+
+def matrix(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, because it forks."""
+    command = [sys.executable, "-m", "lake_pipeline_tests.crash", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_whatever_happens_at_a_boundary_the_lake_ends_as_if_nothing_had_happened() -> None:
+    seed = str(random.randrange(1 << 20))
+    sample = matrix("--seed", seed, "--every", "150", "--twice", "1", "--crowds", "1")
+    assert sample.returncode == 0, f"repeat with --seed {seed}:\n{sample.stdout}{sample.stderr}"
+
+
+def test_a_use_case_that_is_not_safe_to_kill_is_found_out() -> None:
+    found = matrix("--scenario", "careless", "--by", "kill", "--twice", "0", "--crowds", "0")
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert "HALF_MOVED" in found.stdout
