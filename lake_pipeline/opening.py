@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lake_pipeline.aws.access import AwsAccess
@@ -18,6 +19,7 @@ from lake_pipeline.convert.in_process import InProcessEngine
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.errors import SettingsError
 from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE, Lake
+from lake_pipeline.ledger.connection import Entrance
 from lake_pipeline.ledger.embedded import embedded_url
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.migrate import migrate
@@ -59,7 +61,7 @@ def connect_lake(settings: Settings) -> Lake:
         migrate(url)
     return Lake(
         store=store,
-        ledger=Ledger(url),
+        ledger=Ledger(url, ledger_entrance(settings)),
         engine=InProcessEngine(store),
         options=options,
         batch_files=settings.batch_files,
@@ -130,6 +132,20 @@ def provisioning_choices(settings: Settings) -> Choices:
 def ledger_url(settings: Settings) -> str:
     """The URL of the ledger: the one given, or that of the embedded PostgreSQL, which runs from then on."""
     return settings.ledger_url or embedded_url(settings.home, LEDGER_DATABASE)
+
+
+def ledger_entrance(settings: Settings) -> Entrance:
+    """How the given ledger is entered. The embedded one lets in whoever can reach its socket."""
+    if settings.ledger_url is None:
+        return Entrance()
+    ca_file = str(settings.ledger_ca) if settings.ledger_ca else None
+    return Entrance(ca_file=ca_file, token=partial(_token, settings) if settings.ledger_auth == "iam" else None)
+
+
+def _token(settings: Settings, host: str, port: int, user: str) -> str:
+    from lake_pipeline.aws.database import rds_token
+
+    return rds_token(host=host, port=port, user=user, region=settings.aws_region)
 
 
 def conversion_options(settings: Settings) -> ConversionOptions:

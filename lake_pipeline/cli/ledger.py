@@ -20,10 +20,11 @@ def migrate(json_: bool) -> None:
     Only needed with LAKE_LEDGER_URL: the embedded ledger is brought there by every command.
     """
     from lake_pipeline.ledger.migrate import migrate as migrate_schema
-    from lake_pipeline.opening import ledger_url
+    from lake_pipeline.opening import ledger_entrance, ledger_url
     from lake_pipeline.settings import load_settings
 
-    before, after = migrate_schema(ledger_url(load_settings()))
+    settings = load_settings()
+    before, after = migrate_schema(ledger_url(settings), ledger_entrance(settings))
     if json_:
         print_json({"before": before, "after": after})
     elif before == after:

@@ -5,10 +5,13 @@ No query of the ledger's own work belongs here; those are methods of the classes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, make_url
+from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from lake_pipeline.errors import LedgerOutdated, LedgerUnavailable, OutcomeUnknown, SettingsError
@@ -16,6 +19,8 @@ from lake_pipeline.ledger.migrations import REVISION
 from lake_pipeline.ledger.queries import query
 
 SETTING = "LAKE_LEDGER_URL"
+
+DEFAULT_PORT = 5432
 
 _CONNECT_ARGS = {
     "application_name": "lake_pipeline",
@@ -42,19 +47,47 @@ def ledger_url(text: str) -> URL:
     return url.set(drivername="postgresql+psycopg2")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Entrance:
+    """How a server is entered, beside what its URL says.
+
+    `ca_file` names the certificates that the server's own is checked against; `token` makes a password for (host, port,
+    user) anew for each connection. With either, a connection is encrypted and the server's name is checked.
+    """
+
+    ca_file: str | None = None
+    token: Callable[[str, int, str], str] | None = None
+
+    def arguments(self, url: URL) -> dict[str, str]:
+        """Arguments of the driver. Raises `SettingsError` where the URL asks for less than a token needs."""
+        if self.ca_file is None and self.token is None:
+            return {}
+        if url.query.get("sslmode", _VERIFIED) != _VERIFIED:
+            raise SettingsError(SETTING, f"sslmode must be {_VERIFIED}, or the password could be read on the way")
+        # A word of the driver's: the certificates that the operating system trusts.
+        return {"sslmode": _VERIFIED, "sslrootcert": self.ca_file or str(url.query.get("sslrootcert", "system"))}
+
+
+_VERIFIED = "verify-full"
+
+
 class Database:
     """Pooled connections to one database, opened when first needed. Safe to share between threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, entrance: Entrance | None = None) -> None:
         self._url = ledger_url(url)
+        entrance = entrance or Entrance()
+        arguments = entrance.arguments(self._url)
         self._engine = create_engine(
             self._url,
             pool_pre_ping=True,
             pool_size=5,
             max_overflow=20,
             use_native_hstore=False,
-            connect_args=_CONNECT_ARGS,
+            connect_args={**_CONNECT_ARGS, **arguments},
         )
+        if entrance.token is not None:
+            event.listen(self._engine, "do_connect", partial(_sign_in, entrance.token))
         self._schema_is_right = False
 
     def close(self) -> None:
@@ -124,6 +157,13 @@ class Database:
                 "Run `lake ledger migrate`."
             )
         self._schema_is_right = True
+
+
+def _sign_in(token: Callable[[str, int, str], str], *connecting: Any) -> None:
+    """A listener to each new connection: a token is older than the pool soon."""
+    arguments = connecting[3]
+    port = int(arguments.get("port") or DEFAULT_PORT)
+    arguments["password"] = token(arguments["host"], port, arguments["user"])
 
 
 def schema_revision(connection: Connection) -> str | None:

@@ -14,19 +14,19 @@ from alembic.util import CommandError
 from sqlalchemy import text
 
 from lake_pipeline.errors import LedgerOutdated
-from lake_pipeline.ledger.connection import SETTING, Database, schema_revision
+from lake_pipeline.ledger.connection import SETTING, Database, Entrance, schema_revision
 
 _LOCK = text("SELECT pg_advisory_xact_lock(1279349575, -1)")
 """In the lock space of the ledger: two processes that start at once migrate one after the other."""
 
 
-def migrate(url: str) -> tuple[str | None, str]:
+def migrate(url: str, entrance: Entrance | None = None) -> tuple[str | None, str]:
     """Bring the database to the newest revision, all or nothing; returns the revision before and after.
 
     None before means that there was no ledger. Raises `LedgerUnavailable`, and `LedgerOutdated` when the database
     was made by a newer version of this program.
     """
-    database = Database(url)
+    database = Database(url, entrance)
     try:
         with database.transaction(any_schema=True) as connection:
             connection.execute(_LOCK)

@@ -22,6 +22,7 @@ This page is made from `lake_pipeline/settings/settings.py` by `make docs`.
 DEFAULTS_IN_WORDS = {
     "ledger_url": "an embedded PostgreSQL under `LAKE_HOME`",
     "dagster_url": "an embedded PostgreSQL under `LAKE_HOME`",
+    "ledger_ca": "as the URL says",
     "contract_file": "no rules",
     "s3_endpoint_url": "AWS",
     "events_queue_url": "no queue",

@@ -10,7 +10,7 @@ import os
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -95,6 +95,14 @@ class Settings(BaseSettings):
     ledger_url: PostgresUrl | None = Field(default=None, repr=False)
     """The ledger's PostgreSQL, `postgresql://user:password@host:5432/database`. A database given here is
     only migrated by `lake ledger migrate`."""
+
+    ledger_auth: Literal["password", "iam"] = "password"
+    """How the ledger of `LAKE_LEDGER_URL` is signed in to: with the `password` of the URL, or with a token of AWS `iam`
+    that is made anew for each connection. Tokens travel encrypted only, to a server whose certificate is checked."""
+
+    ledger_ca: File | None = None
+    """A file with the certificates that the ledger's is checked against (of RDS: `global-bundle.pem`). With it every
+    connection is encrypted and checked (`sslmode=verify-full`)."""
 
     dagster_url: PostgresUrl | None = Field(default=None, repr=False)
     """The PostgreSQL of Dagster's own storage: runs, events, schedules. Keep it apart from the ledger."""

@@ -57,6 +57,13 @@ def _wait_for(what: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+def _listening(pid: int) -> set[str]:
+    """The addresses that a process and its children listen at."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    found = [each for process in processes for each in process.net_connections("inet")]
+    return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+
+
 def _working_in(folder: Path) -> list[str]:
     """The processes that have `folder` in their command line, environment or working directory."""
     found = []
@@ -89,6 +96,9 @@ def test_the_sensor_fills_every_partition_without_a_click_and_no_process_is_left
         if ending is signal.SIGINT:
             filled = _wait_for(lambda: _materialized(port) == ALL_PARTITIONS, 2 * SECONDS)
             assert filled, f"{_materialized(port)} partitions after {2 * SECONDS} s:\n{log.read_text()}"
+            # Dagster has no login, so nobody else may reach it.
+            assert _listening(dev.pid) <= {"127.0.0.1", "::1"}
+            assert _listening(dev.pid)
         else:
             # Killed when the UI has just come up: the worst moment, everything is being started.
             assert _wait_for(lambda: "The Dagster UI is at" in log.read_text(), 2 * SECONDS), log.read_text()

@@ -129,12 +129,12 @@ def test_the_host_may_do_what_it_does_and_nothing_more(
     url = lake("provision", "--only", "events").partition("LAKE_EVENTS_QUEUE_URL=")[2].strip()
     monkeypatch.setenv("LAKE_EVENTS_QUEUE_URL", url)
     bucket, plain = choices.place.bucket, aws.new_bucket()
-    land_all(aws, bucket, mode="live")
+    land_all(aws, bucket, week="05")
     with aws.recorded() as calls:
         lake("discover", "--events")
         work(aws, bucket)
     # Without versions other calls are made.
-    land_all(aws, plain, mode="other")
+    land_all(aws, plain, week="06")
     monkeypatch.setenv("LAKE_ROOT", f"s3://{plain}/lake")
     with aws.recorded() as more:
         lake("discover")
@@ -142,15 +142,15 @@ def test_the_host_may_do_what_it_does_and_nothing_more(
     compare(host_policy(choices), mine([*calls, *({**call, "bucket": bucket} for call in more)], bucket))
 
 
-def land_all(aws: AwsServer, bucket: str, *, mode: str) -> None:
-    good = {"event_time": "2026-02-03T10:00:00Z", "mode": mode}
+def land_all(aws: AwsServer, bucket: str, *, week: str) -> None:
+    good = {"event_time": "2026-02-03T10:00:00Z", "mode": week}
     for key, content in (
-        ("2026/week05/again.json", ndjson(good)),
-        ("2026/week05/again.json", ndjson(good, good)),
-        ("2026/week05/a.json", ndjson(*[good] * 10, {"mode": "no date"})),
-        ("all_historical_files/again.json", ndjson(good)),
-        ("all_historical_files/again.json", ndjson(good, good)),
-        ("all_historical_files/b.json", ndjson(good)),
+        (f"2026/week{week}/again.json", ndjson(good)),
+        (f"2026/week{week}/again.json", ndjson(good, good)),
+        (f"2026/week{week}/a.json", ndjson(*[good] * 10, {"mode": "no date"})),
+        (f"all_historical_files/{week}/again.json", ndjson(good)),
+        (f"all_historical_files/{week}/again.json", ndjson(good, good)),
+        (f"all_historical_files/{week}/b.json", ndjson(good)),
     ):
         aws.client().put_object(Bucket=bucket, Key=f"lake/{key}", Body=content)
 
