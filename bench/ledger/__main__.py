@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from bench.ledger.claiming import WORKERS, at_full_speed, claiming, claims_for, peer_at_full_speed
+from bench.ledger.claiming import WORKERS, at_full_speed, claiming, claims_for
 from bench.ledger.figures import Figure, figures_table
 from bench.ledger.filling import fill
 from bench.ledger.looks import looks, register
@@ -35,9 +35,7 @@ def main() -> int:
         print("This machine is busy with something else: the figures will say little.", file=sys.stderr)
     machine = facts()
     figures = [figure for size in _sizes(arguments.files) for figure in _measure(arguments, size)]
-    figures += _flatness(figures)
-    if not arguments.no_peer:
-        figures += _measure_peer(arguments)
+    figures += [*_flatness(figures), *_at_full_speed(arguments)]
     if arguments.json:
         told = [asdict(figure) | {"met": figure.met} for figure in figures]
         print(json.dumps({"machine": machine, "figures": told}, indent=2))
@@ -64,7 +62,7 @@ def _sizes(files: int) -> list[int]:
 
 
 def _measure(arguments: argparse.Namespace, files: int) -> list[Figure]:
-    url, is_new = _database(arguments, f"ledger_{files}")
+    url, is_new = _database(arguments, f"ledger_{files}", keep=arguments.keep)
     ledger = Ledger(url)
     if is_new:
         migrate(url)
@@ -72,21 +70,25 @@ def _measure(arguments: argparse.Namespace, files: int) -> list[Figure]:
         fill(ledger, files)
     _say(f"measuring with {files:,} files")
     claims = min(arguments.claims, claims_for(files))
-    figures = looks(ledger) + claiming(url, claims) + at_full_speed(url, claims)
+    figures = looks(ledger) + claiming(url, claims)
     figures += [register(ledger, arguments.keys, tag=f"{time.time_ns():x}"), *looks(ledger)[:1]]
     ledger.close()
     return [Figure(**{**asdict(figure), "what": f"{files / 1e6:g} M: {figure.what}"}) for figure in figures]
 
 
-def _measure_peer(arguments: argparse.Namespace) -> list[Figure]:
-    from bench.ledger.pgqueuer import fill as fill_queue
+def _at_full_speed(arguments: argparse.Namespace) -> list[Figure]:
+    """The full ledger, and pgqueuer beside it."""
+    urls = {"ledger": _database(arguments, f"ledger_{arguments.files}", keep=True)[0]}
+    claims = min(arguments.claims, claims_for(arguments.files))
+    if not arguments.no_peer:
+        from bench.ledger.pgqueuer import fill as fill_queue
 
-    url, is_new = _database(arguments, "pgqueuer", keep=False)
-    assert is_new, "what was dequeued does not come back"
-    jobs = 500 * WORKERS * arguments.claims
-    _say(f"filling pgqueuer with {jobs:,} jobs")
-    asyncio.run(fill_queue(url, jobs))
-    return peer_at_full_speed(url, arguments.claims)
+        urls["pgqueuer"], _ = _database(arguments, "pgqueuer", keep=False)
+        jobs = 500 * WORKERS * claims
+        _say(f"filling pgqueuer with {jobs:,} jobs")
+        asyncio.run(fill_queue(urls["pgqueuer"], jobs))
+    _say(f"claiming at full speed from {' and '.join(urls)}")
+    return at_full_speed(urls, claims)
 
 
 def _flatness(figures: list[Figure]) -> list[Figure]:
@@ -100,12 +102,12 @@ def _flatness(figures: list[Figure]) -> list[Figure]:
     ]
 
 
-def _database(arguments: argparse.Namespace, name: str, keep: bool = True) -> tuple[str, bool]:
+def _database(arguments: argparse.Namespace, name: str, *, keep: bool) -> tuple[str, bool]:
     """The URL of a database on the bench's server, and whether it is new."""
     admin = create_engine(embedded_url(arguments.folder, "postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         known = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name})
-        if known and not (keep and arguments.keep):
+        if known and not keep:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
             known = 0
     admin.dispose()

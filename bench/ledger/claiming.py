@@ -1,6 +1,7 @@
 """Claiming: 500 files at a time, by processes of their own, as workers are.
 
-Paced workers pause a second in the mean, as if they converted 500 files in it: more than ten times as fast as they can.
+Paced workers pause a second in the mean, as if they converted 500 files in it: with files of 0.5 MB ten times what two
+cores can.
 Workers without a pause show what the server gives at most; a claim then mostly waits for the others' turn on the cores.
 """
 
@@ -10,6 +11,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -20,6 +22,9 @@ from bench.ledger.filling import WAITING_SHARE
 WORKERS = 16
 PAUSE_SECONDS = 1.0
 CLAIM_MS = 50.0
+
+ROUNDS = 4
+"""Turns of each queue at full speed."""
 
 ALONE = 4
 """How many times as many claims the worker makes that is alone."""
@@ -77,10 +82,18 @@ def claiming(url: str, claims: int) -> list[Figure]:
     ]
 
 
-def at_full_speed(url: str, claims: int) -> list[Figure]:
-    """16 workers that do nothing but claim."""
-    fast = claims_by(url, "ledger", workers=WORKERS, claims=claims, pause=0)
-    return [_throughput("ledger", fast)]
+def at_full_speed(urls: Mapping[str, str], claims: int) -> list[Figure]:
+    """16 workers that do nothing but claim, on each queue of `urls` in turns, so that all meet the same machine."""
+    rounds: dict[str, list[Claims]] = {queue: [] for queue in urls}
+    for _ in range(ROUNDS):
+        for queue, url in urls.items():
+            rounds[queue].append(claims_by(url, queue, workers=WORKERS, claims=claims // ROUNDS, pause=0))
+    return [_throughput(queue, _together(measured)) for queue, measured in rounds.items()]
+
+
+def _together(rounds: list[Claims]) -> Claims:
+    times = list(chain.from_iterable(each.milliseconds for each in rounds))
+    return Claims(milliseconds=times, seconds=sum(each.seconds for each in rounds))
 
 
 def _throughput(queue: str, claims: Claims) -> Figure:
@@ -91,11 +104,6 @@ def _throughput(queue: str, claims: Claims) -> Figure:
         unit="files/s",
         note=f"p50 {p50:.0f} ms, p99 {p99:.0f} ms",
     )
-
-
-def peer_at_full_speed(url: str, claims: int) -> list[Figure]:
-    """The same load on pgqueuer."""
-    return [_throughput("pgqueuer", claims_by(url, "pgqueuer", workers=WORKERS, claims=claims, pause=0))]
 
 
 def _latencies(who: str, claims: Claims, wanted: float | None = None) -> list[Figure]:

@@ -39,7 +39,7 @@ def figures_table(figures: Sequence[Figure]) -> Table:
 
 
 def _row(figure: Figure) -> list[str]:
-    wanted = "" if figure.wanted is None else f"{'≥' if figure.more_is_better else '<'} {figure.wanted:,.0f}"
+    wanted = "" if figure.wanted is None else f"{'≥' if figure.more_is_better else '<'} {figure.wanted:,.4g}"
     met = "" if figure.met is None else "met" if figure.met else "NOT met"
     digits = 0 if figure.value >= 100 else 1
     return [figure.what, f"{figure.value:,.{digits}f} {figure.unit}", wanted, met, figure.note]

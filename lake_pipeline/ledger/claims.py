@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -70,7 +71,7 @@ class Claiming(Database):
             rows = connection.execute(query("claim_files"), limits)
         else:
             rows = connection.execute(query("claim_files_of_partitions"), {**limits, **days_and_modes(partitions)})
-        return tuple(sorted(map(raw_file, rows), key=lambda file: (file.lane, file.file_id)))
+        return tuple(sorted(map(raw_file, rows), key=attrgetter("lane", "file_id")))
 
     def _open_batch(self, connection: Connection, claim: Claim, kind: str, engine: str) -> None:
         connection.execute(

@@ -31,14 +31,11 @@ TRANSITIONS: frozenset[tuple[FileState, FileState]] = frozenset(
         (FileState.PENDING, FileState.QUARANTINED),  # in an archive storage class: it can't be read
         (FileState.QUARANTINED, FileState.PENDING),  # brought back by an operator, or restored
         (FileState.FAILED, FileState.PENDING),  # brought back by an operator before its retry time
-        (FileState.PENDING, FileState.SUPERSEDED),  # a newer version of the same key was published, or it is forgotten
+        (FileState.PENDING, FileState.SUPERSEDED),  # a newer version was published, or it is forgotten
         (FileState.FAILED, FileState.SUPERSEDED),
         (FileState.QUARANTINED, FileState.SUPERSEDED),
         (FileState.PROCESSING, FileState.SUPERSEDED),  # its worker found another version of the same key
-        (
-            FileState.SUCCEEDED,
-            FileState.SUPERSEDED,
-        ),  # its rows were taken out: replaced by a newer version's, or forgotten
+        (FileState.SUCCEEDED, FileState.SUPERSEDED),  # its rows were taken out: replaced, or forgotten
     }
 )
 

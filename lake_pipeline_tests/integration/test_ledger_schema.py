@@ -205,18 +205,19 @@ def test_every_query_is_called_from_exactly_one_place() -> None:
     assert calls == dict.fromkeys(all_queries(), 1)
 
 
+BATCH = {"batch_id": "00000000-0000-0000-0000-000000000000"}
 REFUSED = {"states": ["FAILED", "QUARANTINED"], "reason": None, "pattern": None, "parser_version": None}
 
 PLANS: list[tuple[str, dict[str, Any], str]] = [
     (
         "claim_files",
-        {"batch_id": "00000000-0000-0000-0000-000000000000", "max_files": 500, "max_bytes": 1 << 40},
+        {**BATCH, "max_files": 500, "max_bytes": 1 << 40},
         "file_claim_order",
     ),
     (
         "claim_files_of_partitions",
         {
-            "batch_id": "00000000-0000-0000-0000-000000000000",
+            **BATCH,
             "max_files": 500,
             "max_bytes": 1 << 40,
             "days": [LIVE.day, TEST.day],
@@ -226,15 +227,27 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("pending_by_partition", {"limit": 25}, "file_retry"),
     ("pending_unplaced", {}, "file_retry"),
-    ("lock_files_of_claim", {"batch_id": "00000000-0000-0000-0000-000000000000"}, "file_of_claim"),
+    ("lock_files_of_claim", BATCH, "file_of_claim"),
     ("awaiting_archive", {"limit": 500}, "file_awaiting_archive"),
     (
         "awaiting_archive_of_batch",
-        {"limit": 500, "batch_id": "00000000-0000-0000-0000-000000000000"},
+        {**BATCH, "limit": 500},
         "file_awaiting_archive",
     ),
     ("mark_archived", {"file_ids": list(range(500))}, "file_awaiting_archive"),
     ("events", {"file_id": 1}, "file_event_pkey"),
+    ("ids_of_claim", BATCH, "file_of_claim"),
+    ("settle_files", {**BATCH, "outcomes": '[{"file_id": 1}]', "parser_version": "1"}, "file_of_claim"),
+    ("release_files", BATCH, "file_of_claim"),
+    ("reclaim_files", {**BATCH, "max_attempts": 5, "message": "gone"}, "file_of_claim"),
+    ("note_engine_run_on_files", {**BATCH, "run_id": "jr_1"}, "file_of_claim"),
+    ("other_versions", BATCH, "file_identity"),
+    ("step_back", {**BATCH, "owner": "me", "file_ids": [1], "whys": ["why"]}, "file_of_claim"),
+    ("supersede_files", {"file_ids": [1, 2], "why": "why"}, "file_processing_status_pkey"),
+    ("settle_rebuilt", {**BATCH, "outcomes": '[{"file_id": 1}]', "parser_version": "1"}, "file_processing_status_pkey"),
+    ("versions_of", {"key": "k", "file_id": 7}, "file_identity"),
+    ("sources_of_partitions", {"days": [LIVE.day], "modes": [LIVE.mode_key]}, "file_processing_status_pkey"),
+    ("files_by_key", {"s3_key": "k", "etag": "e", "limit": 500}, "file_identity"),
     ("refused", REFUSED, "file_refused"),
     ("bring_back", {**REFUSED, "after": 0, "limit": 500}, "file_refused"),
 ]

@@ -1,0 +1,35 @@
+"""docs/ledger.md says what is: its diagrams are the state machines of the code, and its SQL runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lake_pipeline.cli import COMMANDS
+from lake_pipeline.model.states import BATCH_TRANSITIONS, TRANSITIONS
+from lake_pipeline_tests.ledger_builders import run_sql
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text(encoding="utf-8")
+
+DIAGRAMS = re.findall(r"```mermaid\n(.*?)```", GUIDE, re.DOTALL)
+QUERIES = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
+
+
+@pytest.mark.parametrize(("diagram", "transitions"), list(zip(DIAGRAMS, [TRANSITIONS, BATCH_TRANSITIONS], strict=True)))
+def test_the_drawn_state_machine_is_the_one_of_the_code(diagram: str, transitions: frozenset[tuple[str, str]]) -> None:
+    drawn = re.findall(r"^    (\w+) --> (\w+): \S", diagram, re.MULTILINE)
+
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == {(str(before), str(after)) for before, after in transitions}
+
+
+@pytest.mark.parametrize("sql", QUERIES, ids=range(len(QUERIES)))
+def test_the_sql_of_the_guide_runs(ledger_url: str, sql: str) -> None:
+    assert run_sql(ledger_url, sql.replace(":", r"\:")) == []
+
+
+def test_every_command_of_the_guide_exists() -> None:
+    names = {command.name for command in COMMANDS}
+    assert set(re.findall(r"`lake (\w+)", GUIDE)) <= names
