@@ -15,7 +15,9 @@ from typing import Any
 from lake_pipeline.contract.paths import Path
 from lake_pipeline.contract.rescue import INT64, Repeated, Source, by_key, is_unicode
 from lake_pipeline.contract.rules import Rules
-from lake_pipeline.contract.shapes import Kind, Shape
+from lake_pipeline.contract.shapes import EMPTY, Kind, Shape
+
+UNKNOWN = Shape(Kind.NULL)
 
 MAP_OBJECTS = 20
 """An object is taken for a map when at least this many of it were seen, with at least `MAP_KEYS` rare keys."""
@@ -31,12 +33,16 @@ RARE = 0.01
 """A key is rare that stands in no more than this share of the objects, or in one."""
 
 
-def infer(records: Iterable[dict[str, Any]], rules: Rules | None = None) -> Shape:
-    """The shape of whole records as `loads` gives them. No records give an empty struct."""
+def infer(records: Iterable[dict[str, Any]], rules: Rules | None = None, known: Shape = EMPTY) -> Shape:
+    """The shape of whole records as `loads` gives them. No records give an empty struct.
+
+    Where `known`, the shape of the contract, has a kind already, values of that kind count whatever their number: only
+    records with a surprise come here, so that they are no majority of anything.
+    """
     rules = rules or Rules()
     votes = _Votes()
     votes.count(list(records), rules.deepest)
-    fields = {key: child.shape((key,), rules) for key, child in votes.fields.items()}
+    fields = {key: child.shape((key,), rules, known.fields.get(key, UNKNOWN)) for key, child in votes.fields.items()}
     return Shape(Kind.STRUCT, fields)
 
 
@@ -71,28 +77,38 @@ class _Votes:
             self.item = self.item or _Votes()
             self.item.count([child for value in values if type(value) is list for child in value], levels - 1)
 
-    def shape(self, path: Path | None, rules: Rules) -> Shape:
-        """The shape at `path`; None stands for all paths inside lists."""
-        kind = self._winner()
+    def shape(self, path: Path | None, rules: Rules, known: Shape) -> Shape:
+        """The shape at `path`, where the contract has `known`; None stands for all paths inside lists."""
+        kind = self._winner(known)
         if kind is Kind.STRUCT:
-            if self._is_map(rules) and not (path and rules.is_above(path)):
+            if self._is_map(rules, known) and not (path and rules.is_above(path)):
                 return Shape(Kind.JSON)
-            inside = {key: votes.shape((*path, key) if path else None, rules) for key, votes in self.fields.items()}
+            inside = {
+                key: votes.shape((*path, key) if path else None, rules, known.fields.get(key, UNKNOWN))
+                for key, votes in self.fields.items()
+            }
             return Shape(kind, inside)
         if kind is Kind.LIST:
-            return Shape(kind, item=self.item.shape(None, rules) if self.item else Shape(Kind.NULL))
+            return Shape(kind, item=self.item.shape(None, rules, known.item or UNKNOWN) if self.item else UNKNOWN)
         return Shape(kind)
 
-    def _winner(self) -> Kind:
+    def _winner(self, known: Shape) -> Kind:
         kinds = Counter(self.kinds)
-        if kinds[Kind.INT] and kinds[Kind.DOUBLE]:
-            kinds[Kind.DOUBLE] += kinds.pop(Kind.INT)
+        if kinds[Kind.DOUBLE] and (kinds[Kind.INT] or known.kind is Kind.INT):
+            kinds[Kind.DOUBLE] += kinds.pop(Kind.INT, 0)
+            if known.kind is Kind.INT:
+                return Kind.DOUBLE
+        if kinds[known.kind]:
+            return known.kind
         # A tie goes to the kind that is first by name, so that every engine decides alike.
-        return max(sorted(kinds), key=lambda kind: kinds[kind], default=Kind.NULL)
+        return max(sorted(+kinds), key=lambda kind: kinds[kind], default=Kind.NULL)
 
-    def _is_map(self, rules: Rules) -> bool:
-        """Whether the keys of the objects seen here are data: too many, or nearly all of them rare."""
-        if len(self.fields) > rules.max_fields:
+    def _is_map(self, rules: Rules, known: Shape) -> bool:
+        """Whether the keys of the objects seen here are data: too many, or nearly all of them rare.
+
+        How many an object has that has columns already is bounded where it gets more of them (`admission`).
+        """
+        if len(self.fields) > rules.max_fields and not known.fields:
             return True
         objects = self.kinds[Kind.STRUCT]
         if objects < MAP_OBJECTS or len(self.fields) < MAP_KEYS:

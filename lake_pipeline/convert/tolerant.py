@@ -70,7 +70,7 @@ def parse_tolerantly(
     while True:
         texts = contract.reading.texts
         read, broken = _read(lines, contract, day_path, mode_path)
-        contract = grow(infer([one.record for one in read], contract.rules))
+        contract = grow(infer([one.record for one in read], contract.rules, contract.root))
         if contract.reading.texts == texts:
             break
         # A field turned out to be kept as text, so its text is needed.

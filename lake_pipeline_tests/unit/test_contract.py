@@ -54,6 +54,22 @@ def test_column_names_are_safe_and_distinct_whatever_the_keys(found: list[tuple[
         assert len(name) <= MAX_LENGTH
 
 
+def test_what_is_new_counts_beside_any_number_of_misfits() -> None:
+    """Only records with a surprise are looked at, so that they are no majority of anything."""
+    contract = grown({"n": 1, "o": {"a": 1}, "l": [{"a": 1}], "e": []})
+    seen = infer(
+        [
+            *[{"n": "x", "o": "x", "l": "x", "e": "x"}] * 5,
+            {"n": 0.5, "o": {"b": 1}, "l": [{"b": 1}], "e": [1]},
+            {"n": 7, "l": [*"xxx", {"c": 1}]},
+        ],
+        known=contract.root,
+    )
+    assert names(contract.grown(seen)) == ["n", "o_a", "l", "o_b", "e"]
+    assert contract.grown(seen).root.at(("l",)) == infer([{"l": [{"a": 1, "b": 1, "c": 1}]}]).at(("l",))
+    assert list(contract.widenings(seen)) == [("n",)]
+
+
 def test_a_column_keeps_its_name_and_type_whatever_comes() -> None:
     first = grown({"a": 1, "b": {"c": "x"}})
     later = grown({"a": "text", "b": 7, "B c": 1, "n": [{"x": 1}]}, base=first)
