@@ -83,7 +83,7 @@ def test_rows_that_are_not_published_are_no_evidence(lake: Lake, root: Path) -> 
 def test_evidence_is_counted_once_whatever_happens_to_the_worker(
     lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(*_: object) -> None:
+    def dies(*_: object, **__: object) -> None:
         raise SystemExit
 
     land(root, {FIRST: ndjson(record(n=1), record(n=2))})
