@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 PEERS := .venv-bench/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-large crash-matrix fuzz check format docs screenshots bench bench-quick bench-docs bench-ledger clean clean-lake
+.PHONY: help install demo dev test test-large crash-matrix fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-ledger clean clean-lake
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench-quick: $(PEERS) ## The same on one data set and with the fast peers (about
 
 bench-docs: $(PEERS) ## The same as bench, and write docs/benchmarks.md anew (on a quiet machine)
 	@.venv-bench/bin/python -m bench --write docs/benchmarks.md $(ARGUMENTS)
+
+bench-s3: $(INSTALLED) ## The lake in a bucket against a bare loop of the same requests (about 15 minutes)
+	@$(BIN)/python -m bench.s3 $(ARGUMENTS)
 
 bench-ledger: $(PEERS) ## Fill a ledger with ten million files and time what is asked of it (about 15 minutes, 12 GB)
 	@.venv-bench/bin/python -m bench.ledger $(ARGUMENTS)

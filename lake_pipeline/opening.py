@@ -80,8 +80,8 @@ def place_of(settings: Settings) -> Place:
     access = AwsAccess(
         region=settings.aws_region,
         endpoint_url=settings.s3_endpoint_url,
-        # Converting threads hold one stream each while others publish, archive or list.
-        connections=settings.workers + REQUESTS_AT_ONCE,
+        # Each converting thread fetches a pack of small files at once, while others publish, archive or list.
+        connections=(settings.workers + 1) * REQUESTS_AT_ONCE,
         timeout_seconds=settings.s3_timeout_seconds,
     )
     return S3Place(bucket=settings.root.bucket, prefix=settings.root.prefix, access=access)

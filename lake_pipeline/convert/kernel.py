@@ -30,7 +30,8 @@ from lake_pipeline.convert.request import ConversionReport, ConversionRequest, P
 from lake_pipeline.errors import LakeError
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.manifest import CuratedPart, FileOutcome, Manifest, Outcome, QuarantinePart
-from lake_pipeline.storage.objects import ObjectStore
+from lake_pipeline.storage.fetching import fetched
+from lake_pipeline.storage.objects import ObjectStore, Readable
 
 BLOCK_TEXT = 8 << 20
 """Small files are converted together until their text reaches this many bytes."""
@@ -161,8 +162,9 @@ class _Conversion:
         converted = _Converted()
         gathered: list[Segment] = []
         size = 0
+        source = fetched(self._store, pack)
         for file in pack:
-            segments = self._read(file, converted)
+            segments = self._read(source, file, converted)
             gathered += segments
             size += sum(len(segment.records.lines) for segment in segments)
             if size >= BLOCK_TEXT:
@@ -172,10 +174,10 @@ class _Conversion:
             self._convert_block(gathered, converted)
         return converted
 
-    def _read(self, file: RawFile, converted: _Converted) -> list[Segment]:
+    def _read(self, source: Readable, file: RawFile, converted: _Converted) -> list[Segment]:
         """The segments of a small file; none where it is settled or set aside."""
         try:
-            records = read_small(self._store, file, self._request.options)
+            records = read_small(source, file, self._request.options)
         except LakeError as error:
             converted.outcomes.append(outcome_of(error, file))
             return []

@@ -22,7 +22,7 @@ from lake_pipeline.convert.tolerant import Broken, loads
 from lake_pipeline.errors import BadInput, LakeError, ObjectChanged, ObjectFrozen, ObjectMissing
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.manifest import FileOutcome, Outcome
-from lake_pipeline.storage.objects import ObjectStore
+from lake_pipeline.storage.objects import ObjectStore, Readable
 
 SMALL_BYTES = 4 << 20
 """Files up to here (as stored) are packed; a larger one has parts of its own anyway."""
@@ -72,7 +72,7 @@ def plan(files: Sequence[RawFile]) -> Plan:
     return Plan(packs=tuple(packs), large=tuple(file for file in files if file.size > SMALL_BYTES))
 
 
-def open_text(store: ObjectStore, file: RawFile, options: ConversionOptions) -> Decoded:
+def open_text(store: Readable, file: RawFile, options: ConversionOptions) -> Decoded:
     """The plain text of a raw file. Raises `ObjectMissing`, `ObjectChanged`, `StorageUnavailable`, `BadInput`."""
     stream = store.open(file.place, etag=file.etag)
     try:
@@ -82,7 +82,7 @@ def open_text(store: ObjectStore, file: RawFile, options: ConversionOptions) -> 
         raise
 
 
-def read_small(store: ObjectStore, file: RawFile, options: ConversionOptions) -> list[Records] | None:
+def read_small(store: Readable, file: RawFile, options: ConversionOptions) -> list[Records] | None:
     """All records of a small file; None where its text is too large to be held. Raises what `open_text` raises."""
     with closing(open_text(store, file, options)) as text:
         records: list[Records] = []

@@ -38,6 +38,12 @@ class PendingWriter(Protocol):
     def discard(self) -> None: ...
 
 
+class Readable(Protocol):
+    """Where objects can be read; see `ObjectStore.open`."""
+
+    def open(self, key: str, *, etag: str | None = None, start: int = 0) -> BinaryIO: ...
+
+
 class ObjectStore(Protocol):
     """Objects under one root. Keys are relative to it, with `/` between parts and none in front.
 

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -39,13 +40,15 @@ class Handler(MotoRequestHandler):
 class Control:
     """What tests tell the server, under /_test/: faults to make, what was recorded, forget it."""
 
-    def __init__(self, moto: Any) -> None:
+    def __init__(self, moto: Any, latency: float) -> None:
+        self._latency = latency
         self._faults = Faults(Strict(moto))
         self._recording = Recording(self._faults)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if not path.startswith(CONTROL):
+            time.sleep(self._latency)
             return self._recording(environ, start_response)
         answer = self._answer(path.removeprefix(CONTROL), Request(environ))
         return Response(json.dumps(answer), content_type="application/json")(environ, start_response)
@@ -68,7 +71,7 @@ class Control:
 
 def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
-    app = Control(DomainDispatcherApplication(create_backend_app))
+    app = Control(DomainDispatcherApplication(create_backend_app), latency=float(sys.argv[1]) / 1000)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.port, flush=True)

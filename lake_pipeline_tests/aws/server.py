@@ -92,9 +92,12 @@ class AwsServer:
 
 
 @contextmanager
-def aws_server() -> Iterator[AwsServer]:
-    """A server process, and credentials for it in the environment, until the block ends."""
-    command = [sys.executable, "-m", "lake_pipeline_tests.aws"]
+def aws_server(latency_ms: float = 0.0) -> Iterator[AwsServer]:
+    """A server process, and credentials for it in the environment, until the block ends.
+
+    `latency_ms` is what it waits before each answer, as a server that is not on the same machine.
+    """
+    command = [sys.executable, "-m", "lake_pipeline_tests.aws", str(latency_ms)]
     before = {name: os.environ.get(name) for name in CREDENTIALS}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None

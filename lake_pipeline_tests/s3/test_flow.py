@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from lake_pipeline.cli import main
+from lake_pipeline.ingest.batch import ingest_all
+from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.storage import fetching
 from lake_pipeline.storage.s3 import S3Store
 from lake_pipeline_tests.aws.server import AwsServer
 from lake_pipeline_tests.factories import ndjson
@@ -64,6 +70,35 @@ def test_discover_ingest_status_and_query_work_on_a_bucket(
         "notes/not ours.json",
     }
     assert list(store.pending()) == []
+
+
+def test_a_file_that_is_gone_or_replaced_is_refused_alone(
+    aws: AwsServer, lake: Lake, store: S3Store, land: Land
+) -> None:
+    land({f"2026/week05/{number}.json": ndjson({"event_time": "2026-02-03T10:00:00Z"}) for number in range(20)})
+    discover(lake)
+    store.delete("2026/week05/3.json")
+    land({"2026/week05/7.json": b"{}"})
+    [batch] = ingest_all(lake)
+    assert (batch.succeeded, batch.quarantined, batch.failed, batch.rows_published) == (18, 2, 0, 18)
+
+
+def test_a_pack_of_small_files_is_fetched_side_by_side(lake: Lake, land: Land, monkeypatch: pytest.MonkeyPatch) -> None:
+    land({f"2026/week05/{number}.json": ndjson({"event_time": "2026-02-03T10:00:00Z"}) for number in range(20)})
+    discover(lake)
+    together = threading.Barrier(fetching.FETCHES, timeout=20)
+    opened = itertools.count()
+    open_one = S3Store.open
+
+    def open_together(*arguments: Any, **options: Any) -> Any:
+        # Those of the first sample are read before, one after the other.
+        if threading.current_thread().name.startswith("fetch") and next(opened) < fetching.FETCHES:
+            together.wait()
+        return open_one(*arguments, **options)
+
+    monkeypatch.setattr(S3Store, "open", open_together)
+    [batch] = ingest_all(lake)
+    assert batch.succeeded == 20
 
 
 def _lake(*arguments: str) -> Any:

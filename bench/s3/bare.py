@@ -1,0 +1,75 @@
+"""The other side: the same requests, one after the other on as many threads, with nothing done in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from bench.s3.lake import Stage
+from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE
+from lake_pipeline.storage.s3_writing import PART_BYTES
+from lake_pipeline_tests.aws.server import AwsServer
+
+
+def bare_loop(server: AwsServer, bucket: str, stages: list[Stage]) -> list[Stage]:
+    """The stages with the seconds of the bare loop, and one for all of them together."""
+    client = server.client()
+    found, done, moved = stages
+    found.bare_seconds, keys = _timed(lambda: _list(client, bucket))
+    done.bare_seconds, _ = _timed(lambda: _ingest(client, bucket, keys, done.written))
+    moved.bare_seconds, _ = _timed(lambda: _each(lambda key: _move(client, bucket, key), keys))
+    requests: dict[str, int] = {}
+    for stage in stages:
+        for name, count in stage.requests.items():
+            requests[name] = requests.get(name, 0) + count
+    whole = Stage(
+        kind=found.kind,
+        name="all",
+        files=found.files,
+        seconds=sum(stage.seconds for stage in stages),
+        bare_seconds=sum(stage.bare_seconds for stage in stages),
+        requests=requests,
+    )
+    return [*stages, whole]
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def _each(work: Callable[[Any], object], items: Iterable[Any]) -> None:
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        list(pool.map(work, items))
+
+
+def _list(client: Any, bucket: str) -> list[str]:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="2026/")
+    return [found["Key"] for page in pages for found in page.get("Contents", ())]
+
+
+def _ingest(client: Any, bucket: str, keys: list[str], written: list[int]) -> None:
+    _each(lambda key: client.get_object(Bucket=bucket, Key=key)["Body"].read(), keys)
+    _each(lambda item: _write(client, bucket, *item), enumerate(written))
+
+
+def _write(client: Any, bucket: str, number: int, size: int) -> None:
+    at = {"Bucket": bucket, "Key": f"json_parsed_parquet/{number}.parquet"}
+    upload = {"UploadId": client.create_multipart_upload(**at)["UploadId"]}
+    parts = []
+    for part, start in enumerate(range(0, size, PART_BYTES), start=1):
+        body = b"x" * min(PART_BYTES, size - start)
+        answer = client.upload_part(**at, **upload, PartNumber=part, Body=body)
+        parts.append({"PartNumber": part, "ETag": answer["ETag"]})
+    client.complete_multipart_upload(**at, **upload, MultipartUpload={"Parts": parts})
+
+
+def _move(client: Any, bucket: str, key: str) -> None:
+    target = {"Bucket": bucket, "Key": f"raw-json-data-processed/{key}"}
+    client.head_object(Bucket=bucket, Key=key)
+    client.copy_object(**target, CopySource={"Bucket": bucket, "Key": key})
+    client.head_object(**target)
+    client.delete_object(Bucket=bucket, Key=key)
