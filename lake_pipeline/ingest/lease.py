@@ -1,7 +1,8 @@
 """The heartbeat that keeps a claim alive while its files are converted.
 
 It renews from a thread of its own at a third of the lease, so that one missed beat costs nothing. It never
-decides anything: a lost lease is told at the next `check`, and the ledger's fence holds in any case.
+decides anything: a lost lease is told at the next `check`, and the ledger's fence holds in any case. Why a thread is
+enough is told in docs/decisions/0011.
 """
 
 from __future__ import annotations
@@ -44,12 +45,15 @@ class Heartbeat:
             raise self._lost
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._claim.lease_seconds / 3):
+        pause = self._claim.lease_seconds / 3
+        while not self._stop.wait(pause):
+            pause = self._claim.lease_seconds / 3
             try:
                 self._ledger.renew(self._claim)
             except LeaseLost as error:
                 self._lost = error
                 return
             except LakeError as error:
-                # The database may be back before the lease runs out, so the next beat tries again.
+                # The database may be back before the lease runs out: a server that restarts takes seconds.
+                pause = self._claim.lease_seconds / 30
                 log.warning("Batch %s: the lease was not renewed: %s", self._claim.batch_id, error)

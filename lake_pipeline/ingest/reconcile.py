@@ -32,7 +32,7 @@ OVER = frozenset({BatchState.ABANDONED, BatchState.FAILED, BatchState.PUBLISHED}
 
 def recover(lake: Lake) -> None:
     """Bring the lake to where only live work is unfinished. Cheap when there is nothing to do."""
-    reclaimed = lake.ledger.reclaim(owner_is_dead=owner_is_dead, max_attempts=lake.max_attempts)
+    reclaimed = lake.ledger.reclaim(owner_is_dead=owner_is_dead, max_lost=lake.max_attempts)
     adopted = lake.ledger.adopt_publications(owner=this_owner(), owner_is_dead=owner_is_dead)
     for batch_id, manifest in adopted:
         log.info("Batch %s was left half published: rolling it forward", batch_id)

@@ -88,6 +88,7 @@ class Database:
         )
         if entrance.token is not None:
             event.listen(self._engine, "do_connect", partial(_sign_in, entrance.token))
+        event.listen(self._engine, "connect", _bound_idle_transactions)
         self._schema_is_right = False
 
     def close(self) -> None:
@@ -164,6 +165,16 @@ def _sign_in(token: Callable[[str, int, str], str], *connecting: Any) -> None:
     arguments = connecting[3]
     port = int(arguments.get("port") or DEFAULT_PORT)
     arguments["password"] = token(arguments["host"], port, arguments["user"])
+
+
+def _bound_idle_transactions(connection: Any, _record: Any) -> None:
+    """A worker that is paused between two statements must not hold its locks until it wakes up.
+
+    A statement and not a start-up option: connection poolers refuse those.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(query("bound_idle_transactions").text)
+    connection.commit()
 
 
 def schema_revision(connection: Connection) -> str | None:

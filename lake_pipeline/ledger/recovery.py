@@ -28,20 +28,20 @@ class Reclaimed:
 class Recovering(Database):
     """The part of the ledger that whoever comes next uses."""
 
-    def reclaim(self, *, owner_is_dead: Callable[[str], bool], max_attempts: int) -> Reclaimed:
+    def reclaim(self, *, owner_is_dead: Callable[[str], bool], max_lost: int) -> Reclaimed:
         """Abandon claims whose lease ran out or whose owner is dead.
 
-        The attempt stays counted: files tried `max_attempts` times go to quarantine instead, because one of them
-        may be what kills the workers.
+        That is no attempt of their files. A file that `max_lost` workers were lost with, the last one while it held
+        no other file, goes to quarantine instead of back.
         """
         with self.transaction() as connection:
             batches = connection.execute(query("claimed_batches")).all()
         lost = [(batch, owner_is_dead(batch.owner)) for batch in batches]
-        files = [self._reclaim_batch(batch, dead, max_attempts) for batch, dead in lost if dead or batch.expired]
+        files = [self._reclaim_batch(batch, dead, max_lost) for batch, dead in lost if dead or batch.expired]
         given_back = [count for count in files if count is not None]
         return Reclaimed(batches=len(given_back), files=sum(given_back))
 
-    def _reclaim_batch(self, batch: Row[tuple[str, str, bool]], dead: bool, max_attempts: int) -> int | None:
+    def _reclaim_batch(self, batch: Row[tuple[str, str, bool]], dead: bool, max_lost: int) -> int | None:
         """How many files wait again; None where the batch was renewed meanwhile, or is over."""
         why = "The worker died" if dead else "The worker's lease ran out"
         with self.transaction() as connection:
@@ -51,10 +51,13 @@ class Recovering(Database):
             )
             if not abandoned.rowcount:
                 return None
-            message = f"{why} at every attempt while it held this file, {max_attempts} times. `lake retry` tries again."
+            message = (
+                f"{max_lost} workers were lost with this file, the last ones while they held no other. It probably "
+                f"needs more memory than there is. `lake retry` tries again. ({why}.)"
+            )
             states = connection.scalars(
                 query("reclaim_files"),
-                {"batch_id": batch.batch_id, "max_attempts": max_attempts, "message": message},
+                {"batch_id": batch.batch_id, "max_lost": max_lost, "message": message},
             )
             return states.all().count(FileState.PENDING)
 

@@ -168,7 +168,7 @@ def test_a_worker_that_lost_its_lease_cannot_publish(lake: Lake, root: Path) -> 
     class Slow(Failing):
         def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
             report: ConversionReport = self._inner.convert(request, on_progress=on_progress)
-            lake.ledger.reclaim(owner_is_dead=bool, max_attempts=5)
+            lake.ledger.reclaim(owner_is_dead=bool, max_lost=5)
             return report
 
     with pytest.raises(LeaseLost):
@@ -209,7 +209,7 @@ def test_litter_of_a_dead_worker_is_swept_and_live_work_is_not(lake: Lake) -> No
     writer.write(b"half")
     writer.finish()
     assert sweep_pending(lake) == 0
-    lake.ledger.reclaim(owner_is_dead=lambda owner: owner == "dead", max_attempts=5)
+    lake.ledger.reclaim(owner_is_dead=lambda owner: owner == "dead", max_lost=5)
     assert sweep_pending(lake) == 1
     assert pending(lake) == []
 

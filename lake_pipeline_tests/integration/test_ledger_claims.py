@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 
-from lake_pipeline.errors import LeaseLost, PermanentError, TransientError
+from lake_pipeline.errors import LeaseLost, LedgerUnavailable, PermanentError, TransientError
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.files import Lane
@@ -176,7 +178,7 @@ def test_a_worker_that_lost_its_lease_can_write_nothing(
     ledger.register(many(3))
     late = claim_some(ledger, owner="late")
     expire_leases(ledger_url)
-    ledger.reclaim(owner_is_dead=nobody_is_dead, max_attempts=5)
+    ledger.reclaim(owner_is_dead=nobody_is_dead, max_lost=5)
     current = claim_some(ledger, owner="current")
 
     with pytest.raises(LeaseLost, match=late.batch_id):
@@ -196,35 +198,81 @@ def test_an_expired_lease_that_nobody_took_can_be_renewed(ledger: Ledger, ledger
 
     ledger.renew(claim)
 
-    assert ledger.reclaim(owner_is_dead=nobody_is_dead, max_attempts=5).batches == 0
+    assert ledger.reclaim(owner_is_dead=nobody_is_dead, max_lost=5).batches == 0
 
 
 def test_a_live_claim_is_not_reclaimed(ledger: Ledger) -> None:
     ledger.register(many(1))
     claim = claim_some(ledger)
 
-    assert ledger.reclaim(owner_is_dead=nobody_is_dead, max_attempts=5).batches == 0
+    assert ledger.reclaim(owner_is_dead=nobody_is_dead, max_lost=5).batches == 0
     ledger.renew(claim)
 
 
-def test_reclaimed_files_can_be_claimed_again_and_the_attempt_counts(ledger: Ledger) -> None:
+def test_reclaimed_files_can_be_claimed_again_and_the_attempt_does_not_count(ledger: Ledger) -> None:
     ledger.register(many(3))
     claim_some(ledger)
 
-    assert ledger.reclaim(owner_is_dead=everybody_is_dead, max_attempts=5).files == 3
-    assert [file.attempts for file in claim_some(ledger).files] == [2, 2, 2]
+    assert ledger.reclaim(owner_is_dead=everybody_is_dead, max_lost=5).files == 3
+    assert [file.attempts for file in claim_some(ledger).files] == [1, 1, 1]
 
 
-def test_a_file_that_lost_too_many_workers_is_quarantined(ledger: Ledger, ledger_url: str) -> None:
+def test_a_file_that_loses_every_worker_that_holds_it_alone_is_quarantined(ledger: Ledger, ledger_url: str) -> None:
     ledger.register(many(1))
     for _ in range(2):
         file = claim_some(ledger).files[0]
-        given_back = ledger.reclaim(owner_is_dead=everybody_is_dead, max_attempts=2).files
+        given_back = ledger.reclaim(owner_is_dead=everybody_is_dead, max_lost=2).files
 
     assert given_back == 0
     row = file_row(ledger_url, file.file_id)
     assert (row.processing_status, row.error_reason) == ("QUARANTINED", "worker_lost")
-    assert "2 times" in row.error_message
+    assert row.error_message.startswith("2 workers were lost with this file")
+
+
+def test_a_machine_that_is_switched_off_again_and_again_quarantines_no_file(ledger: Ledger) -> None:
+    ledger.register(many(1000))
+    for _ in range(100):
+        claim_some(ledger, max_files=1000)
+        ledger.reclaim(owner_is_dead=everybody_is_dead, max_lost=5)
+
+    assert ledger.status().files[FileState.QUARANTINED] == 0
+
+
+def test_the_file_that_kills_its_workers_is_found_among_many_and_the_others_are_published(ledger: Ledger) -> None:
+    ledger.register(many(1000))
+    deadly, batches = 700, []
+    while claim := ledger.claim(owner="test", max_files=1000, max_bytes=1 << 40, lease_seconds=60, engine="in_process"):
+        batches.append(len(claim.files))
+        if deadly in {file.file_id for file in claim.files}:
+            ledger.reclaim(owner_is_dead=everybody_is_dead, max_lost=5)
+        else:
+            publish(ledger, claim)
+
+    states = ledger.status().files
+    assert (states[FileState.QUARANTINED], states[FileState.SUCCEEDED]) == (1, 999)
+    assert len(batches) < 60, "most innocent files come in company"
+
+
+def test_a_file_that_came_to_an_end_of_its_own_is_no_suspect_any_more(ledger: Ledger, ledger_url: str) -> None:
+    ledger.register(many(1))
+    claim_some(ledger)
+    ledger.reclaim(owner_is_dead=everybody_is_dead, max_lost=5)
+    claim = claim_some(ledger)
+    assert file_row(ledger_url, claim.files[0].file_id).workers_lost == 1
+    ledger.fail(claim, TransientError("busy"), max_attempts=5)
+    assert file_row(ledger_url, claim.files[0].file_id).workers_lost == 0
+
+
+def test_a_worker_that_stops_in_the_middle_of_a_transaction_does_not_hold_its_locks_for_ever(ledger: Ledger) -> None:
+    def sleep_in_a_transaction() -> None:
+        with ledger.transaction() as connection:
+            assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
+            connection.execute(text("SET idle_in_transaction_session_timeout = 100"))
+            time.sleep(0.5)
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(LedgerUnavailable, match="Nothing was written"):
+        sleep_in_a_transaction()
 
 
 def test_released_files_wait_again_and_the_attempt_does_not_count(ledger: Ledger) -> None:

@@ -171,7 +171,7 @@ def test_past_the_point_of_no_return_a_batch_can_neither_fail_nor_be_given_back(
         ledger.release(claim, "late")
     with pytest.raises(LeaseLost):
         ledger.record_manifest(claim, manifest_of(claim), CONTRACT)
-    assert ledger.reclaim(owner_is_dead=lambda _: True, max_attempts=5).batches == 0
+    assert ledger.reclaim(owner_is_dead=lambda _: True, max_lost=5).batches == 0
     assert ledger.finish_publish(claim.batch_id, max_attempts=5)
 
 

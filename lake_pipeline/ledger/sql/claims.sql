@@ -1,12 +1,16 @@
 -- Claims and their leases. A batch is locked before its files, always, so that no two writers wait for each other.
 
+-- name: bound_idle_transactions
+-- Lets the server end a transaction that its worker does not go on with; ours have milliseconds between statements.
+SELECT set_config('idle_in_transaction_session_timeout', '60s', false);
+
 -- name: claim_files
 -- Gives the next claimable files to a batch, the weekly lane first, as many as its limits allow.
 WITH candidate AS MATERIALIZED (
     -- One index range for each lane: a lane full of files that wait for their retry time is not stepped through.
     SELECT file.*
     FROM (VALUES (0), (1)) AS lanes (lane) CROSS JOIN LATERAL (
-        SELECT file_id, lane, next_attempt_at, size_bytes
+        SELECT file_id, lane, next_attempt_at, size_bytes, workers_lost
         FROM file_processing_status
         WHERE lane = lanes.lane AND processing_status IN ('PENDING', 'FAILED') AND next_attempt_at <= now()
         ORDER BY next_attempt_at, file_id
@@ -16,7 +20,8 @@ WITH candidate AS MATERIALIZED (
     ) AS file
     LIMIT :max_files
 ), counted AS (
-    SELECT file_id, row_number() OVER claim_order AS position, sum(size_bytes) OVER claim_order AS running_bytes
+    SELECT file_id, row_number() OVER claim_order AS position, sum(size_bytes) OVER claim_order AS running_bytes,
+        max(workers_lost) OVER claim_order AS lost
     FROM candidate
     WINDOW claim_order AS (ORDER BY lane, next_attempt_at, file_id)
 )
@@ -31,8 +36,10 @@ UPDATE file_processing_status SET
     updated_at = now()
 -- An array, so that the files are found by their key whatever the planner believes about the table's size.
 WHERE file_id = ANY (ARRAY(
-    -- A file larger than the limit is a batch of its own, or it would wait for ever.
-    SELECT file_id FROM counted WHERE running_bytes <= :max_bytes OR position = 1
+    -- A file larger than the limit is a batch of its own, or it would wait for ever. With each worker that was lost
+    -- batches get 16 times smaller: a file that kills them is soon alone, and the innocent ones are not all alone.
+    SELECT file_id FROM counted
+    WHERE position = 1 OR (running_bytes <= :max_bytes AND position <= CAST(:max_files AS bigint) / power(16, lost))
 ))
 RETURNING file_id, s3_key, etag, size_bytes, lane, attempts, expected_date, expected_mode;
 
@@ -47,7 +54,7 @@ WITH wanted AS (
     -- One index range for each partition, opened only while files are still wanted.
     SELECT file.*
     FROM wanted CROSS JOIN LATERAL (
-        SELECT file_id, lane, expected_date, expected_mode, next_attempt_at, size_bytes
+        SELECT file_id, lane, expected_date, expected_mode, next_attempt_at, size_bytes, workers_lost
         FROM file_processing_status
         WHERE lane = wanted.lane AND expected_date = wanted.day AND expected_mode = wanted.mode
             AND processing_status IN ('PENDING', 'FAILED') AND next_attempt_at <= now()
@@ -57,7 +64,8 @@ WITH wanted AS (
     ) AS file
     LIMIT :max_files
 ), counted AS (
-    SELECT file_id, row_number() OVER claim_order AS position, sum(size_bytes) OVER claim_order AS running_bytes
+    SELECT file_id, row_number() OVER claim_order AS position, sum(size_bytes) OVER claim_order AS running_bytes,
+        max(workers_lost) OVER claim_order AS lost
     FROM candidate
     WINDOW claim_order AS (ORDER BY lane, expected_date, expected_mode, next_attempt_at, file_id)
 )
@@ -71,7 +79,8 @@ UPDATE file_processing_status SET
     claimed_at = now(),
     updated_at = now()
 WHERE file_id = ANY (ARRAY(
-    SELECT file_id FROM counted WHERE running_bytes <= :max_bytes OR position = 1
+    SELECT file_id FROM counted
+    WHERE position = 1 OR (running_bytes <= :max_bytes AND position <= CAST(:max_files AS bigint) / power(16, lost))
 ))
 RETURNING file_id, s3_key, etag, size_bytes, lane, attempts, expected_date, expected_mode;
 
@@ -122,17 +131,24 @@ UPDATE file_processing_status SET
 WHERE claim_id = CAST(:batch_id AS uuid);
 
 -- name: reclaim_files
--- Puts the files of a lost worker back into the queue; one that was tried too often goes to quarantine instead.
-UPDATE file_processing_status SET
-    processing_status = CASE WHEN attempts >= :max_attempts THEN 'QUARANTINED' ELSE 'PENDING' END,
+-- Puts the files of a lost worker back into the queue, with the loss noted and the attempt taken back. A file that was
+-- alone with its worker, and lost too many of them, goes to quarantine instead.
+UPDATE file_processing_status AS file SET
+    processing_status = CASE WHEN fatal THEN 'QUARANTINED' ELSE 'PENDING' END,
     claim_id = NULL,
-    next_attempt_at = CASE WHEN attempts >= :max_attempts THEN NULL ELSE now() END,
-    processed_at = CASE WHEN attempts >= :max_attempts THEN now() END,
-    error_class = CASE WHEN attempts >= :max_attempts THEN 'WorkerLost' ELSE error_class END,
-    error_reason = CASE WHEN attempts >= :max_attempts THEN 'worker_lost' ELSE error_reason END,
-    error_message = CASE WHEN attempts >= :max_attempts THEN CAST(:message AS text) ELSE error_message END,
+    attempts = attempts - 1,
+    workers_lost = workers_lost + 1,
+    next_attempt_at = CASE WHEN fatal THEN NULL ELSE now() END,
+    processed_at = CASE WHEN fatal THEN now() END,
+    error_class = CASE WHEN fatal THEN 'WorkerLost' ELSE error_class END,
+    error_reason = CASE WHEN fatal THEN 'worker_lost' ELSE error_reason END,
+    error_message = CASE WHEN fatal THEN CAST(:message AS text) ELSE error_message END,
     updated_at = now()
-WHERE claim_id = CAST(:batch_id AS uuid)
+FROM (
+    SELECT file_id, workers_lost + 1 >= :max_lost AND count(*) OVER () = 1 AS fatal
+    FROM file_processing_status WHERE claim_id = CAST(:batch_id AS uuid)
+) AS held
+WHERE file.file_id = held.file_id AND file.claim_id = CAST(:batch_id AS uuid)
 RETURNING processing_status;
 
 -- name: publications_left

@@ -16,7 +16,7 @@ ORDER BY files DESC, processing_status, error_class, error_reason, parser_versio
 -- Puts the next files of such a choice back into the queue as if they were new. One that is being claimed at this
 -- moment is left alone.
 UPDATE file_processing_status SET
-    processing_status = 'PENDING', attempts = 0, next_attempt_at = now(), processed_at = NULL,
+    processing_status = 'PENDING', attempts = 0, workers_lost = 0, next_attempt_at = now(), processed_at = NULL,
     error_class = NULL, error_reason = NULL, error_message = NULL,
     rows_read = NULL, rows_published = NULL, rows_quarantined = NULL, rows_rescued = NULL, updated_at = now()
 WHERE file_id = ANY (ARRAY(

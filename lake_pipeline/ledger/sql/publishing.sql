@@ -32,6 +32,7 @@ FROM file_processing_status AS file WHERE claim_id = CAST(:batch_id AS uuid) ORD
 UPDATE file_processing_status AS file SET
     processing_status = outcome.state,
     claim_id = NULL,
+    workers_lost = 0,
     next_attempt_at = now() + make_interval(secs => outcome.retry_seconds),
     error_class = outcome.error_class,
     error_reason = outcome.error_reason,

@@ -39,7 +39,7 @@ WHERE file.s3_key = arriving_file.s3_key AND file.etag = arriving_file.etag AND 
 -- name: thaw_arrivals
 -- Makes files pending again that were set aside because of their storage class, and were restored since.
 UPDATE file_processing_status SET
-    processing_status = 'PENDING', attempts = 0, next_attempt_at = now(), processed_at = NULL,
+    processing_status = 'PENDING', attempts = 0, workers_lost = 0, next_attempt_at = now(), processed_at = NULL,
     error_class = NULL, error_reason = NULL, error_message = NULL, updated_at = now()
 WHERE file_id = ANY (ARRAY(
     -- From the few frozen files to the page, not from each file of the page to the ledger.
