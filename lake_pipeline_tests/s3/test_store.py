@@ -74,7 +74,7 @@ def test_a_stream_never_goes_on_in_a_newer_version(store: S3Store) -> None:
 @pytest.mark.parametrize("kind", ["error", "slow", "reset", "stall", "lost", "truncate"])
 def test_every_fault_on_the_way_is_survived(aws: AwsServer, kind: str) -> None:
     store = aws.store(aws.new_bucket(), timeout_seconds=0.3)
-    with aws.faults(rate=0.3, kinds=[kind], seed=4, stall_seconds=0.5, most=3) as made:
+    with aws.faults(rate=0.3, kinds=[kind], seed=4, stall_seconds=0.5, most=2) as made:
         for number in range(6):
             key = f"zone/{number}"
             etag = put(store, key, b"content %d" % number)
