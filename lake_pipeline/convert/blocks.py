@@ -21,6 +21,7 @@ from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.paths import parse_path
 from lake_pipeline.convert.flattening import flatten, rescued_texts, rescued_values, values_at
 from lake_pipeline.convert.growing import GrowingContract
+from lake_pipeline.convert.line_ends import line_ends
 from lake_pipeline.convert.making import Made, make_columns
 from lake_pipeline.convert.observing import Misfits, kind_of, observe
 from lake_pipeline.convert.placing import UNPLACED, FilePlace, Placer
@@ -305,8 +306,7 @@ class _Block:
 
     @cached_property
     def _edges(self) -> Index:
-        ends = np.flatnonzero(np.frombuffer(self.lines, dtype=np.uint8) == ord("\n"))
-        return np.concatenate((np.zeros(1, dtype=np.int64), ends + 1))
+        return np.concatenate((np.zeros(1, dtype=np.int64), line_ends(self.lines)[0] + 1))
 
     def counts(self) -> dict[int, Counts]:
         counts: dict[int, Counts] = {}
