@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lake_pipeline.convert.blocks import PlacedRows, QuarantinedRecord
 from lake_pipeline.convert.growing import GrowingContract
-from lake_pipeline.convert.parquet import SAMPLE, ParquetObject, repeating
+from lake_pipeline.convert.parquet import SAMPLE, Encoding, ParquetObject, repeating
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.model.manifest import CuratedPart, QuarantinePart
 from lake_pipeline.model.partitions import PartitionKey
@@ -175,7 +175,12 @@ class Output:
         # In one piece: writing hundreds of small ones takes a fifth longer than that and the copy together.
         table = pa.concat_tables([_conformed(table, schema) for table in gathered.tables]).combine_chunks()
         gathered.tables = []
-        part = self._part(partition, schema, dictionaries, gathered.size / table.num_rows)
+        encoding = Encoding(
+            dictionaries=dictionaries,
+            row_bytes=gathered.size / table.num_rows,
+            rows=None if keep_open else table.num_rows,
+        )
+        part = self._part(partition, schema, encoding)
         for group in _row_groups(table, gathered.size):
             part.object.write(group)
         files, rows = np.unique(table.column("_file_id").to_numpy(), return_counts=True)
@@ -184,9 +189,7 @@ class Output:
         if not keep_open or part.size >= self._options.part_bytes:
             self._close(partition)
 
-    def _part(
-        self, partition: PartitionKey, schema: pa.Schema, dictionaries: tuple[str, ...], row_bytes: float
-    ) -> _OpenPart:
+    def _part(self, partition: PartitionKey, schema: pa.Schema, encoding: Encoding) -> _OpenPart:
         """The open part of a partition; a new one where the contract has grown since it was opened."""
         part = self._open.get(partition)
         if part is not None and part.schema is not schema:
@@ -194,8 +197,7 @@ class Output:
             part = None
         if part is None:
             key = curated_key(partition, f"part-{self._batch_id}-{next(self._numbers):05d}.parquet")
-            parquet = ParquetObject(self._store, key, schema, dictionaries=dictionaries, row_bytes=row_bytes)
-            part = _OpenPart(schema=schema, object=parquet)
+            part = _OpenPart(schema=schema, object=ParquetObject(self._store, key, schema, encoding))
             self._open[partition] = part
         return part
 
@@ -213,9 +215,7 @@ class Output:
     def _write_quarantine(self) -> None:
         key = quarantine_key(self._batch_id, f"records-{next(self._numbers):05d}.parquet")
         table = pa.Table.from_pylist([self._quarantine_row(record) for record in self._records], QUARANTINE_SCHEMA)
-        parquet = ParquetObject(
-            self._store, key, table.schema, dictionaries=repeating(table), row_bytes=table.nbytes / table.num_rows
-        )
+        parquet = ParquetObject(self._store, key, table.schema, Encoding.of(table, table.num_rows))
         parquet.write(table)
         self._quarantine.append(QuarantinePart(object=parquet.finish(), rows=parquet.rows))
         self._records, self._records_size = [], 0

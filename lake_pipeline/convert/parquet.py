@@ -8,6 +8,7 @@ written and then given up, which cost a tenth of the time and an eighth of the s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,9 @@ from lake_pipeline.storage.objects import ObjectStore, PendingWriter
 
 ROW_GROUP_ROWS = 128 * 1024
 """Rows of a row group: readers that shuffle or prune work at this grain."""
+
+PAGE_ROWS = 20_000
+"""Rows of a page at most, as pyarrow has it."""
 
 SAMPLE = 4096
 """Values of a column looked at to decide about its dictionary."""
@@ -34,16 +38,28 @@ REPEATING = 0.5
 """A column whose sampled values are distinct to less than this share is written with a dictionary."""
 
 
-class ParquetObject:
-    """A Parquet file being written to a pending object, row group by row group.
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """What is known of a file's rows before they are written, and decides how they are.
 
-    `dictionaries` are the leaf columns, by their path in Parquet, that get one: see `repeating`. `row_bytes` is what
-    a row takes in memory, about.
+    `dictionaries` are the leaf columns, by their path in Parquet, that get one. `row_bytes` is what a row takes in
+    memory, about; `rows` how many there will be, None where that is open.
     """
 
-    def __init__(
-        self, store: ObjectStore, key: str, schema: pa.Schema, *, dictionaries: Sequence[str], row_bytes: float
-    ) -> None:
+    dictionaries: Sequence[str]
+    row_bytes: float
+    rows: int | None = None
+
+    @classmethod
+    def of(cls, sample: pa.Table, rows: int | None = None) -> Encoding:
+        """The encoding for rows like those of `sample`."""
+        return cls(dictionaries=repeating(sample), row_bytes=sample.nbytes / max(sample.num_rows, 1), rows=rows)
+
+
+class ParquetObject:
+    """A Parquet file being written to a pending object, row group by row group."""
+
+    def __init__(self, store: ObjectStore, key: str, schema: pa.Schema, encoding: Encoding) -> None:
         self.rows = 0
         self._pending: PendingWriter = store.put_pending(key)
         self._sink = _Sink(self._pending)
@@ -52,9 +68,10 @@ class ParquetObject:
             self._buffered,
             schema,
             compression="zstd",
-            use_dictionary=list(dictionaries),
-            write_page_index=True,
-            write_batch_size=int(min(max(BATCH_BYTES / max(row_bytes, 1), 1), BATCH_ROWS)),
+            use_dictionary=list(encoding.dictionaries),
+            # Where a column is one page, an index of pages repeats what the footer says, column by column.
+            write_page_index=encoding.rows is None or encoding.rows > PAGE_ROWS,
+            write_batch_size=int(min(max(BATCH_BYTES / max(encoding.row_bytes, 1), 1), BATCH_ROWS)),
         )
 
     def write(self, table: pa.Table) -> None:

@@ -21,7 +21,7 @@ from lake_pipeline.contract.paths import show_path
 from lake_pipeline.contract.rescue import EXACT_INT, add_rescued
 from lake_pipeline.contract.shapes import Kind, Shape
 from lake_pipeline.contract.widening import wider_type
-from lake_pipeline.convert.parquet import ParquetObject, repeating
+from lake_pipeline.convert.parquet import Encoding, ParquetObject
 from lake_pipeline.model.manifest import RewrittenPart
 from lake_pipeline.storage.objects import ObjectStore
 
@@ -44,8 +44,7 @@ def rewrite(store: ObjectStore, key: str, etag: str, contract: Contract) -> Rewr
             for number in range(parquet.num_row_groups)
         )
         first = next(groups, schema.empty_table())
-        row_bytes = first.nbytes / max(first.num_rows, 1)
-        target = ParquetObject(store, key, schema, dictionaries=repeating(first), row_bytes=row_bytes)
+        target = ParquetObject(store, key, schema, Encoding.of(first))
         try:
             for table in chain([first], groups):
                 target.write(table)

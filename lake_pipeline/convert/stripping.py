@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lake_pipeline.convert.parquet import ParquetObject, repeating
+from lake_pipeline.convert.parquet import Encoding, ParquetObject
 from lake_pipeline.model.manifest import StrippedPart
 from lake_pipeline.storage.objects import ObjectStore
 
@@ -30,10 +30,7 @@ def strip(store: ObjectStore, key: str, etag: str, file_ids: Collection[int]) ->
         try:
             for table in _kept(parquet, pa.array(sorted(file_ids), pa.int64()), removed):
                 if target is None:
-                    row_bytes = table.nbytes / table.num_rows
-                    target = ParquetObject(
-                        store, key, parquet.schema_arrow, dictionaries=repeating(table), row_bytes=row_bytes
-                    )
+                    target = ParquetObject(store, key, parquet.schema_arrow, Encoding.of(table))
                 target.write(table)
             return StrippedPart(
                 key=key,
