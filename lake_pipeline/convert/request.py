@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
@@ -101,4 +101,35 @@ class Engine(Protocol):
 
         Raises `TransientError` when the whole batch should be tried again; pending objects are then aborted.
         """
+        ...
+
+
+@runtime_checkable
+class RemoteEngine(Engine, Protocol):
+    """An engine whose runs live on without the process that started them: Glue, or Spark on a cluster.
+
+    The id of a run is noted in the ledger as soon as it is known, so that whoever takes over a batch attaches to the
+    run of the worker before, instead of starting another one. `convert` is `start` and `attach`.
+    """
+
+    def start(self, request: ConversionRequest) -> str:
+        """Start a run and return its id without waiting for it. Raises `TransientError` where none was started."""
+        ...
+
+    def is_alive(self, run_id: str) -> bool:
+        """Whether `attach` is worth it: the run is at work, or it has ended with a report.
+
+        Raises `TransientError` where that can't be told now; the run then counts as alive.
+        """
+        ...
+
+    def attach(self, run_id: str, *, on_progress: Progress | None = None) -> ConversionReport:
+        """Wait for the end of a run, whoever started it, and return its report; again and again the same one.
+
+        Raises `TransientError` where it failed or was stopped.
+        """
+        ...
+
+    def stop(self, run_id: str) -> None:
+        """End a run that nobody waits for any more. Harmless when it is over."""
         ...

@@ -13,14 +13,14 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
+from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress, RemoteEngine
 from lake_pipeline.errors import ContractMoved, FilesMoved, LakeError, LeaseLost, OutcomeUnknown, VersionsMoved
 from lake_pipeline.ingest.archive import archive_originals
 from lake_pipeline.ingest.contracts import changes_of_batch
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import abort, roll_forward
-from lake_pipeline.ingest.reconcile import recover, sweep_if_possible
+from lake_pipeline.ingest.reconcile import adopt_run, recover, sweep_if_possible
 from lake_pipeline.ingest.result import BatchResult, failed_result, published_result
 from lake_pipeline.ingest.widening import Recording, widens_from
 from lake_pipeline.ledger.owner import this_owner
@@ -62,13 +62,13 @@ def ingest_batch(
     """
     recover(lake)
     for _ in range(CLAIMS):
-        claim = _claim(lake, partitions)
+        claim, run_id = adopt_run(lake) or (_claim(lake, partitions), None)
         if claim is None:
             sweep_if_possible(lake)
             return None
         log.info("Batch %s: claimed %d files, %.1f MB", claim.batch_id, len(claim.files), claim.size / 1e6)
         try:
-            return _process(lake, claim, on_progress)
+            return _process(lake, claim, on_progress, run_id)
         except VersionsMoved as error:
             log.info("Batch %s was given back: %s", claim.batch_id, error)
             moved = error
@@ -96,11 +96,12 @@ def _claim(lake: Lake, partitions: Collection[PartitionKey] | None) -> Claim | N
     return None
 
 
-def _process(lake: Lake, claim: Claim, on_progress: Progress | None) -> BatchResult:
+def _process(lake: Lake, claim: Claim, on_progress: Progress | None, run_id: str | None) -> BatchResult:
+    """Convert and publish; with `run_id`, what an engine run converts already."""
     started = time.monotonic()
     with Heartbeat(lake.ledger, claim) as heartbeat:
         try:
-            manifest, version = _convert_and_record(lake, claim, heartbeat, on_progress)
+            manifest, version = _convert_and_record(lake, claim, heartbeat, on_progress, run_id)
         except VersionsMoved as error:
             lake.ledger.release(claim, reason=str(error))
             raise
@@ -129,25 +130,32 @@ def _process(lake: Lake, claim: Claim, on_progress: Progress | None) -> BatchRes
 
 
 def _convert_and_record(
-    lake: Lake, claim: Claim, heartbeat: Heartbeat, on_progress: Progress | None
+    lake: Lake, claim: Claim, heartbeat: Heartbeat, on_progress: Progress | None, run_id: str | None
 ) -> tuple[Manifest, int]:
     """Convert until the parts fit the contract in force, then pass the point of no return."""
     # A published file can't lose rows and become wider in one go.
     may_widen = not lake.ledger.judge_versions(claim, lake.new_version).replaces
     for _ in range(CONVERSIONS):
-        report = _convert(lake, claim, on_progress, may_widen=may_widen)
+        report = _convert(lake, claim, on_progress, run_id, may_widen=may_widen)
         recording = Recording(lake, claim, heartbeat, report.manifest, report.contract, limit=lake.rewrite_bytes)
         try:
             version = recording.record(report.evidence)
             return recording.manifest, version
         except (ContractMoved, FilesMoved) as error:
+            if isinstance(lake.engine, RemoteEngine):
+                # First, so that nobody attaches to a run whose parts are gone.
+                lake.ledger.record_engine_run(claim, None)
             abort(lake.store, recording.manifest)
-            moved = error
+            moved, run_id = error, None
             # A lake that is never quiet enough to widen a column still takes the batch.
             may_widen = may_widen and isinstance(error, ContractMoved)
             log.info("Batch %s is converted again: %s", claim.batch_id, error)
         except OutcomeUnknown:
             return recording.manifest, _recorded_version(lake, claim)
+        except LeaseLost:
+            # Whoever took the batch over may have taken its run over, and the parts with it: the ledger knows.
+            sweep_if_possible(lake)
+            raise
         except LakeError:
             abort(lake.store, recording.manifest)
             raise
@@ -179,7 +187,9 @@ def _publish(lake: Lake, claim: Claim, manifest: Manifest) -> str | None:
     return None
 
 
-def _convert(lake: Lake, claim: Claim, on_progress: Progress | None, *, may_widen: bool) -> ConversionReport:
+def _convert(
+    lake: Lake, claim: Claim, on_progress: Progress | None, run_id: str | None, *, may_widen: bool
+) -> ConversionReport:
     contract = lake.ledger.contract()
     newest = contract.version if contract else 0
     request = ConversionRequest(
@@ -189,7 +199,38 @@ def _convert(lake: Lake, claim: Claim, on_progress: Progress | None, *, may_wide
         options=lake.options,
         widens_from=widens_from(lake, contract) if may_widen else newest + 1,
     )
-    return lake.engine.convert(request, on_progress=on_progress)
+    if not isinstance(lake.engine, RemoteEngine):
+        return lake.engine.convert(request, on_progress=on_progress)
+    return _convert_remotely(lake, lake.engine, claim, request, on_progress, run_id)
+
+
+def _convert_remotely(
+    lake: Lake,
+    engine: RemoteEngine,
+    claim: Claim,
+    request: ConversionRequest,
+    on_progress: Progress | None,
+    run_id: str | None,
+) -> ConversionReport:
+    """Attach to the run that a worker before this one started, or start one and note it first."""
+    run_id = run_id or _start(lake, engine, claim, request)
+    try:
+        return engine.attach(run_id, on_progress=on_progress)
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            # Stopped by a person: the files go back, and nobody will ask for this run.
+            engine.stop(run_id)
+        raise
+
+
+def _start(lake: Lake, engine: RemoteEngine, claim: Claim, request: ConversionRequest) -> str:
+    run_id = engine.start(request)
+    try:
+        lake.ledger.record_engine_run(claim, run_id)
+    except LakeError:
+        engine.stop(run_id)
+        raise
+    return run_id
 
 
 def _failed(lake: Lake, claim: Claim, error: Exception, seconds: float) -> BatchResult:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
-from lake_pipeline.errors import LakeError
+from lake_pipeline.convert.request import RemoteEngine
+from lake_pipeline.errors import LakeError, TransientError
 from lake_pipeline.ingest.archive import archive_originals
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.publish import roll_forward
 from lake_pipeline.ledger.owner import owner_is_dead, this_owner
+from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.manifest import PendingObject
 from lake_pipeline.model.states import BatchState
 
@@ -32,7 +35,9 @@ OVER = frozenset({BatchState.ABANDONED, BatchState.FAILED, BatchState.PUBLISHED}
 
 def recover(lake: Lake) -> None:
     """Bring the lake to where only live work is unfinished. Cheap when there is nothing to do."""
-    reclaimed = lake.ledger.reclaim(owner_is_dead=owner_is_dead, max_lost=lake.max_attempts)
+    reclaimed = lake.ledger.reclaim(
+        owner_is_dead=owner_is_dead, max_lost=lake.max_attempts, run_lives=partial(run_lives, lake)
+    )
     adopted = lake.ledger.adopt_publications(owner=this_owner(), owner_is_dead=owner_is_dead)
     for batch_id, manifest in adopted:
         log.info("Batch %s was left half published: rolling it forward", batch_id)
@@ -46,6 +51,22 @@ def recover(lake: Lake) -> None:
         sweep_if_possible(lake)
     archive_originals(lake)
     lake.ledger.fold_backlog()
+
+
+def adopt_run(lake: Lake) -> tuple[Claim, str] | None:
+    """A claim of a worker that is gone whose engine run goes on without it, and the id of the run."""
+    return lake.ledger.adopt_run(owner=this_owner(), owner_is_dead=owner_is_dead, run_lives=partial(run_lives, lake))
+
+
+def run_lives(lake: Lake, engine: str, run_id: str) -> bool:
+    """Whether the run is one of this lake's engine and worth waiting for; so is one that can't be asked about now."""
+    if not isinstance(lake.engine, RemoteEngine) or lake.engine.name != engine:
+        return False
+    try:
+        return lake.engine.is_alive(run_id)
+    except TransientError as error:
+        log.warning("Run %s of %s can't be asked about, it is left alone: %s", run_id, engine, error)
+        return True
 
 
 def sweep_pending(lake: Lake) -> int:

@@ -93,8 +93,11 @@ class Claiming(Database):
             renewed = connection.execute(query("renew_lease"), {**_fence(claim), "lease_seconds": claim.lease_seconds})
             _must_hold(claim, renewed.rowcount)
 
-    def record_engine_run(self, claim: Claim, run_id: str) -> None:
-        """Note the engine's own id of this conversion on the batch and its files. Raises `LeaseLost`."""
+    def record_engine_run(self, claim: Claim, run_id: str | None) -> None:
+        """Note the engine's own id of this conversion on the batch and its files; None for none any more.
+
+        Raises `LeaseLost`.
+        """
         with self.transaction() as connection:
             noted = connection.execute(query("note_engine_run"), {**_fence(claim), "run_id": run_id})
             _must_hold(claim, noted.rowcount)

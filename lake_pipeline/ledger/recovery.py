@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from lake_pipeline.ledger.claims import INGEST, raw_file
 from lake_pipeline.ledger.connection import Database
 from lake_pipeline.ledger.queries import query
+from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.manifest import Manifest
 from lake_pipeline.model.states import BatchState, FileState
 
@@ -25,23 +28,56 @@ class Reclaimed:
     files: int
 
 
+RunLives = Callable[[str, str], bool]
+"""Whether a run of the named engine, by its id, is worth waiting for."""
+
+
+def no_run_lives(_engine: str, _run_id: str) -> bool:
+    """For those who can't go on with a run."""
+    return False
+
+
 class Recovering(Database):
     """The part of the ledger that whoever comes next uses."""
 
-    def reclaim(self, *, owner_is_dead: Callable[[str], bool], max_lost: int) -> Reclaimed:
-        """Abandon claims whose lease ran out or whose owner is dead.
+    def reclaim(
+        self, *, owner_is_dead: Callable[[str], bool], max_lost: int, run_lives: RunLives = no_run_lives
+    ) -> Reclaimed:
+        """Abandon claims whose lease ran out or whose owner is dead, unless their engine run lives: see `adopt_run`.
 
         That is no attempt of their files. A file that `max_lost` workers were lost with, the last one while it held
         no other file, goes to quarantine instead of back.
         """
-        with self.transaction() as connection:
-            batches = connection.execute(query("claimed_batches")).all()
-        lost = [(batch, owner_is_dead(batch.owner)) for batch in batches]
-        files = [self._reclaim_batch(batch, dead, max_lost) for batch, dead in lost if dead or batch.expired]
+        lost = self._lost_batches(owner_is_dead)
+        files = [self._reclaim_batch(batch, dead, max_lost) for batch, dead in lost if not _runs(batch, run_lives)]
         given_back = [count for count in files if count is not None]
         return Reclaimed(batches=len(given_back), files=sum(given_back))
 
-    def _reclaim_batch(self, batch: Row[tuple[str, str, bool]], dead: bool, max_lost: int) -> int | None:
+    def adopt_run(
+        self, *, owner: str, owner_is_dead: Callable[[str], bool], run_lives: RunLives
+    ) -> tuple[Claim, str] | None:
+        """Take over a claim whose worker is gone and whose engine run lives: the claim, and the id of the run."""
+        for batch, dead in self._lost_batches(owner_is_dead):
+            if not _runs(batch, run_lives):
+                continue
+            fence = {"batch_id": batch.batch_id, "lost_owner": batch.owner, "owner_is_dead": dead}
+            with self.transaction() as connection:
+                lease_seconds = connection.scalar(query("adopt_claim"), {**fence, "owner": owner})
+                if lease_seconds is None:
+                    continue
+                files = tuple(map(raw_file, connection.execute(query("files_of_claim"), {"batch_id": batch.batch_id})))
+            claim = Claim(batch_id=batch.batch_id, owner=owner, files=files, lease_seconds=lease_seconds)
+            return claim, batch.external_run_id
+        return None
+
+    def _lost_batches(self, owner_is_dead: Callable[[str], bool]) -> list[tuple[Row[Any], bool]]:
+        """Claimed batches whose worker is gone, and whether it is dead."""
+        with self.transaction() as connection:
+            batches = connection.execute(query("claimed_batches")).all()
+        judged = [(batch, owner_is_dead(batch.owner)) for batch in batches]
+        return [(batch, dead) for batch, dead in judged if dead or batch.expired]
+
+    def _reclaim_batch(self, batch: Row[Any], dead: bool, max_lost: int) -> int | None:
         """How many files wait again; None where the batch was renewed meanwhile, or is over."""
         why = "The worker died" if dead else "The worker's lease ran out"
         with self.transaction() as connection:
@@ -81,3 +117,8 @@ class Recovering(Database):
         with self.transaction() as connection:
             rows = connection.execute(query("batch_states"), {"batch_ids": list(batch_ids)})
             return {row.batch_id: BatchState(row.state) for row in rows}
+
+
+def _runs(batch: Row[Any], run_lives: RunLives) -> bool:
+    """Only an ingest can go on where another one was: the others look at the lake before they convert."""
+    return batch.kind == INGEST and batch.external_run_id is not None and run_lives(batch.engine, batch.external_run_id)

@@ -114,8 +114,21 @@ WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :owner AND state = 'CLAIMED
 
 -- name: claimed_batches
 -- Batches that nobody has published yet, with whether their lease has run out.
-SELECT CAST(batch_id AS text) AS batch_id, owner, lease_expires_at < now() AS expired
+SELECT CAST(batch_id AS text) AS batch_id, owner, lease_expires_at < now() AS expired, kind, engine, external_run_id
 FROM batch WHERE state = 'CLAIMED' ORDER BY created_at;
+
+-- name: adopt_claim
+-- Gives a batch whose worker is gone, but not its engine run, to another worker; one renewed meanwhile is left alone.
+UPDATE batch SET
+    owner = :owner, lease_expires_at = now() + make_interval(secs => lease_seconds), updated_at = now()
+WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :lost_owner AND state = 'CLAIMED'
+    AND (lease_expires_at < now() OR :owner_is_dead)
+RETURNING lease_seconds;
+
+-- name: files_of_claim
+-- The files that a claim holds, as they were claimed.
+SELECT file_id, s3_key, etag, size_bytes, lane, attempts, expected_date, expected_mode FROM file_processing_status
+WHERE claim_id = CAST(:batch_id AS uuid) ORDER BY lane, file_id;
 
 -- name: abandon_batch
 -- Ends a batch of a worker that is gone; one that was renewed meanwhile is left alone.

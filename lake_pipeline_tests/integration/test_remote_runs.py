@@ -1,0 +1,201 @@
+"""Engine runs that outlive their worker: adopted while they live, started anew only when they are gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lake_pipeline.convert.request import RemoteEngine
+from lake_pipeline.errors import ContractMoved, LeaseLost, TransientError
+from lake_pipeline.ingest.batch import ingest_all, ingest_batch
+from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.fsck.audit import Audit
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.reconcile import recover
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.model.states import FileState
+from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.lakes import lake_at, land, published
+from lake_pipeline_tests.ledger_builders import expire_leases, run_sql
+from lake_pipeline_tests.remote_runs import ProcessRuns
+
+RECORDS = [{"event_time": "2026-02-03", "mode": "live", "n": number} for number in range(5)]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def lake(root: Path, runs: Path, ledger: Ledger) -> Lake:
+    land(root, {"2026/week06/a.json": ndjson(*RECORDS)})
+    lake = lake_at(root, ledger, engine=ProcessRuns(root, runs))
+    discover(lake)
+    return lake
+
+
+def started(runs: Path) -> list[str]:
+    return sorted(folder.name for folder in runs.glob("run-*"))
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def killed_while_its_run_lives(root: Path, runs: Path, url: str) -> str:
+    """A worker that is killed once its run is noted; returns the id of the run, which waits."""
+    command = [sys.executable, "-m", "lake_pipeline_tests.remote_runs", "--work", str(root), url, str(runs)]
+    worker = subprocess.Popen(command)
+    wait_for(lambda: run_sql(url, "SELECT FROM batch WHERE external_run_id IS NOT NULL"))
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    (run_id,) = started(runs)
+    return run_id
+
+
+def test_an_engine_is_told_apart_by_what_it_can_do(lake: Lake, root: Path, ledger: Ledger) -> None:
+    assert isinstance(lake.engine, RemoteEngine)
+    assert not isinstance(lake_at(root, ledger).engine, RemoteEngine)
+
+
+def test_a_run_whose_worker_was_killed_is_adopted_and_not_started_twice(
+    lake: Lake, root: Path, runs: Path, ledger_url: str
+) -> None:
+    killed_while_its_run_lives(root, runs, ledger_url)
+    recover(lake)
+    assert lake.ledger.status().files[FileState.PROCESSING] == 1, "what lives is not given back"
+    (runs / "go").touch()
+    (result,) = ingest_all(lake)
+    assert (result.succeeded, result.error) == (1, None)
+    assert len(started(runs)) == 1
+    assert len(published(root)) == 5
+    assert list(Audit(lake=lake).findings()) == []
+
+
+def test_a_run_that_ended_meanwhile_is_not_done_again(lake: Lake, root: Path, runs: Path, ledger_url: str) -> None:
+    run_id = killed_while_its_run_lives(root, runs, ledger_url)
+    (runs / "go").touch()
+    wait_for(lambda: (runs / run_id / "report").exists())
+    list(ingest_all(lake))
+    assert started(runs) == [run_id]
+    assert len(published(root)) == 5
+
+
+def test_a_run_that_died_with_its_worker_is_started_anew(lake: Lake, root: Path, runs: Path, ledger_url: str) -> None:
+    run_id = killed_while_its_run_lives(root, runs, ledger_url)
+    os.kill(int((runs / run_id / "pid").read_text()), signal.SIGKILL)
+    wait_for(lambda: not ProcessRuns(root, runs).is_alive(run_id))
+    (runs / "go").touch()
+    list(ingest_all(lake))
+    assert len(started(runs)) == 2
+    assert len(published(root)) == 5
+
+
+def test_another_engine_leaves_nothing_waiting_for_a_run_that_it_can_not_ask_about(
+    lake: Lake, root: Path, runs: Path, ledger: Ledger, ledger_url: str
+) -> None:
+    run_id = killed_while_its_run_lives(root, runs, ledger_url)
+    list(ingest_all(lake_at(root, ledger)))
+    assert len(published(root)) == 5
+    (runs / run_id / "stopped").touch()
+
+
+def test_a_run_that_can_not_be_asked_about_now_is_left_alone(
+    lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_while_its_run_lives(root, runs, ledger_url)
+
+    def unavailable(*_: object) -> bool:
+        raise TransientError("throttled")
+
+    monkeypatch.setattr(ProcessRuns, "is_alive", unavailable)
+    recover(lake)
+    assert lake.ledger.status().files[FileState.PROCESSING] == 1
+    (runs / "go").touch()
+
+
+def test_of_a_worker_that_wakes_up_and_its_heir_one_publishes_the_run_of_both(
+    lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The paused worker finds its lease lost, and does not take away the parts that its heir publishes."""
+    real = Ledger.record_manifest
+    adopted = threading.Event()
+
+    def sleeps_first(self: Ledger, *rest: Any, **named: Any) -> int:
+        if threading.current_thread() is not heir:
+            expire_leases(ledger_url)
+            heir.start()
+            assert adopted.wait(30)
+        else:
+            adopted.set()
+            time.sleep(0.5)
+        return real(self, *rest, **named)
+
+    def inherit() -> None:
+        # Another process, as far as the ledger is concerned.
+        monkeypatch.setattr("lake_pipeline.ingest.reconcile.this_owner", lambda: "the heir")
+        results.extend(ingest_all(replace(lake, ledger=Ledger(ledger_url))))
+
+    results: list[object] = []
+    heir = threading.Thread(target=inherit)
+    monkeypatch.setattr(Ledger, "record_manifest", sleeps_first)
+    runs.mkdir()
+    (runs / "go").touch()
+    with pytest.raises(LeaseLost):
+        ingest_batch(lake)
+    heir.join()
+    assert len(results) == 1
+    assert len(published(root)) == 5
+    assert len(started(runs)) == 1
+    assert list(Audit(lake=lake).findings()) == []
+
+
+def test_after_the_contract_moved_nobody_attaches_to_the_run_whose_parts_are_gone(
+    lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Ledger.record_manifest
+    moved = iter([True])
+
+    def moves_once(self: Ledger, *rest: Any, **named: Any) -> int:
+        if next(moved, False):
+            raise ContractMoved("another batch")
+        return real(self, *rest, **named)
+
+    monkeypatch.setattr(Ledger, "record_manifest", moves_once)
+    runs.mkdir()
+    (runs / "go").touch()
+    (result,) = ingest_all(lake)
+    assert result.error is None
+    assert len(started(runs)) == 2
+    assert len(published(root)) == 5
+
+
+def test_a_run_that_a_person_interrupts_is_stopped(lake: Lake, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProcessRuns, "attach", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ingest_batch(lake)
+    (run_id,) = started(runs)
+    assert (runs / run_id / "stopped").exists()
+    assert lake.ledger.status().files[FileState.PENDING] == 1
