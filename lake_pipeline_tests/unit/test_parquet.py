@@ -1,0 +1,46 @@
+"""How curated files are encoded: what helps readers is there, and nothing that only costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lake_pipeline.convert.parquet import Encoding, ParquetObject
+from lake_pipeline.storage.directory import DirectoryStore
+
+KEY = "json_parsed_parquet/year=2026/month=02/day=03/mode=live/part.parquet"
+
+
+def written(folder: Path, table: pa.Table, rows: int | None = None) -> pq.FileMetaData:
+    store = DirectoryStore(folder)
+    parquet = ParquetObject(store, KEY, table.schema, Encoding.of(table, rows))
+    parquet.write(table)
+    store.publish(parquet.finish())
+    found = pq.ParquetFile(folder / KEY)
+    assert found.read().equals(table)
+    return found.metadata
+
+
+def test_columns_have_bounds_to_prune_by_and_lists_have_none(tmp_path: Path) -> None:
+    table = pa.table({"n": range(100), "l": [[number] for number in range(100)]})
+    numbers, items = (written(tmp_path, table).row_group(0).column(at) for at in range(2))
+    assert (numbers.statistics.min, numbers.statistics.max) == (0, 99)
+    assert items.statistics is None
+
+
+@pytest.mark.parametrize(("rows", "has_index"), [(100, False), (30_000, True), (None, True)])
+def test_a_page_index_is_written_where_there_is_more_than_one_page(
+    tmp_path: Path, rows: int | None, has_index: bool
+) -> None:
+    found = written(tmp_path, pa.table({"n": range(rows or 100)}), rows)
+    assert found.row_group(0).column(0).has_column_index == has_index
+
+
+def test_only_what_repeats_has_a_dictionary(tmp_path: Path) -> None:
+    table = pa.table({"same": ["x"] * 1000, "other": [f"{number}" for number in range(1000)]})
+    same, other = (written(tmp_path, table).row_group(0).column(at) for at in range(2))
+    assert same.has_dictionary_page
+    assert not other.has_dictionary_page
