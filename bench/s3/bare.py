@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.s3.lake import Stage
 from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE
+from lake_pipeline.storage.s3_bucket import ORIGIN_ETAG
 from lake_pipeline.storage.s3_writing import PART_BYTES
 from lake_pipeline_tests.aws.server import AwsServer
 
@@ -31,6 +32,7 @@ def bare_loop(server: AwsServer, bucket: str, stages: list[Stage]) -> list[Stage
         seconds=sum(stage.seconds for stage in stages),
         bare_seconds=sum(stage.bare_seconds for stage in stages),
         requests=requests,
+        alone_seconds=sum(stage.alone_seconds for stage in stages),
     )
     return [*stages, whole]
 
@@ -68,8 +70,14 @@ def _write(client: Any, bucket: str, number: int, size: int) -> None:
 
 
 def _move(client: Any, bucket: str, key: str) -> None:
-    target = {"Bucket": bucket, "Key": f"raw-json-data-processed/{key}"}
-    client.head_object(Bucket=bucket, Key=key)
-    client.copy_object(**target, CopySource={"Bucket": bucket, "Key": key})
+    source, target = {"Bucket": bucket, "Key": key}, {"Bucket": bucket, "Key": f"raw-json-data-processed/{key}"}
+    etag = client.head_object(**source)["ETag"]
+    client.copy_object(
+        **target,
+        CopySource=source,
+        CopySourceIfMatch=etag,
+        Metadata={ORIGIN_ETAG: etag.strip('"')},
+        MetadataDirective="REPLACE",
+    )
     client.head_object(**target)
-    client.delete_object(Bucket=bucket, Key=key)
+    client.delete_object(**source, IfMatch=etag)

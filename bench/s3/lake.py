@@ -18,14 +18,15 @@ from lake_pipeline.ingest.discover import discover
 from lake_pipeline.ledger import embedded
 from lake_pipeline.model.states import FileState
 from lake_pipeline.opening import open_lake
-from lake_pipeline.settings import load_settings
+from lake_pipeline.settings import Settings, load_settings
 from lake_pipeline_tests.aws.server import AwsServer
 from lake_pipeline_tests.factories import LakeOnDisk, ndjson
 
 
 @dataclass(kw_only=True)
 class Stage:
-    """One stage over `files` objects: its requests by operation, and the seconds of the lake and of the bare loop.
+    """One stage over `files` objects: its requests by operation, the seconds of the lake, of the bare loop, and
+    of the lake without requests (`alone_seconds`).
 
     `written` are the bytes of each object that was published.
     """
@@ -37,15 +38,34 @@ class Stage:
     requests: dict[str, int]
     written: list[int] = field(default_factory=list)
     bare_seconds: float = 0.0
+    alone_seconds: float = 0.0
 
     @property
     def ratio(self) -> float:
+        """The lake against its requests alone."""
         return self.seconds / self.bare_seconds
+
+    @property
+    def overhead(self) -> float:
+        """The same against its requests and its other work, one after the other."""
+        return self.seconds / (self.bare_seconds + self.alone_seconds)
 
 
 def lake_stages(server: AwsServer, bucket: str, home: Path, kind: str, files: int) -> list[Stage]:
-    """The three stages. Archiving is kept out of ingesting here, so that each is seen alone."""
+    """The three stages in a bucket."""
     settings = load_settings(root=f"s3://{bucket}", s3_endpoint_url=server.endpoint, home=home, workers=cores())
+    return _stages(server, settings, kind, files)
+
+
+def without_requests(server: AwsServer, root: Path, home: Path, stages: list[Stage]) -> None:
+    """Tell each stage what it takes over the same files in a directory: conversion and ledger alone."""
+    settings = load_settings(root=root, home=home, workers=cores())
+    for stage, alone in zip(stages, _stages(server, settings, stages[0].kind, stages[0].files), strict=True):
+        stage.alone_seconds = alone.seconds
+
+
+def _stages(server: AwsServer, settings: Settings, kind: str, files: int) -> list[Stage]:
+    """Archiving is kept out of ingesting here, so that each is seen alone."""
     with (
         open_lake(settings) as lake,
         mock.patch.object(batch, "archive_originals", return_value=0),
@@ -60,7 +80,7 @@ def lake_stages(server: AwsServer, bucket: str, home: Path, kind: str, files: in
         status = lake.ledger.status()
         assert status.files[FileState.SUCCEEDED] == status.archived == files, status
         done.written = [file.size for file in lake.ledger.curated_files()]
-    embedded.release(home)
+    embedded.release(settings.home)
     return [found, done, moved]
 
 

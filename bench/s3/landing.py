@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
 
 from lake_pipeline_tests.aws.server import AwsServer
 
@@ -15,14 +18,30 @@ FOLDERS = 20
 def land(server: AwsServer, bucket: str, kind: str, files: int, size: int) -> None:
     """Put `files` objects of about `size` bytes into the landing zones."""
     client = server.client()
-    content = _records(size)
 
-    def put(number: int) -> None:
-        key = f"2026/week{number % FOLDERS + 1:02d}/{kind}-{number:06d}.json"
-        client.put_object(Bucket=bucket, Key=key, Body=content.replace(b"#file#", b"%06d" % number))
+    def put(file: tuple[str, bytes]) -> None:
+        client.put_object(Bucket=bucket, Key=file[0], Body=file[1])
 
     with ThreadPoolExecutor(UPLOADS) as pool:
-        list(pool.map(put, range(files)))
+        # In pages: a pool takes all that it is given at once, contents included.
+        made = _made(kind, files, size)
+        while page := list(islice(made, 100)):
+            list(pool.map(put, page))
+
+
+def land_in_directory(root: Path, kind: str, files: int, size: int) -> None:
+    """The same files below a directory."""
+    for key, content in _made(kind, files, size):
+        path = root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _made(kind: str, files: int, size: int) -> Iterator[tuple[str, bytes]]:
+    content = _records(size)
+    for number in range(files):
+        key = f"2026/week{number % FOLDERS + 1:02d}/{kind}-{number:06d}.json"
+        yield key, content.replace(b"#file#", b"%06d" % number)
 
 
 def _records(size: int) -> bytes:
