@@ -36,9 +36,11 @@ def _column(table: pa.Table, column: Column, contract: Contract) -> pa.Array:
 
 def value_at(table: pa.Table, path: Path) -> pa.Array | None:
     """The values at `path`, null where any step of it is missing; None where the table has no such path."""
-    if path[0] not in table.column_names:
+    # By the index that the schema keeps; the list of names is made anew each time it is asked for.
+    first = table.schema.get_field_index(path[0])
+    if first < 0:
         return None
-    column = table.column(path[0])
+    column = table.column(first)
     values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     for key in path[1:]:
         position = values.type.get_field_index(key) if pa.types.is_struct(values.type) else -1
