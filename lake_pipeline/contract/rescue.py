@@ -142,10 +142,12 @@ def _fit_items(values: list[Any], shape: Shape, lost: list[Any]) -> list[Any]:
     if len(values) < MANY:
         return [_fit_value(child, shape, lost) for child in values]
     # Item by item costs microseconds and a second copy: half a minute and half a gigabyte for a record of 30 MB.
-    fitted: list[Any] = []
+    fitted = values
     for first in range(0, len(values), MANY):
         some = values[first : first + MANY]
-        fitted += some if _fit_as_they_are(some, shape) else [_fit_value(child, shape, lost) for child in some]
+        if not _fit_as_they_are(some, shape):
+            fitted = values[:] if fitted is values else fitted
+            fitted[first : first + MANY] = [_fit_value(child, shape, lost) for child in some]
     return fitted
 
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
+import pyarrow as pa
+
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.inference import infer
@@ -52,8 +54,12 @@ def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progres
     started = time.monotonic()
     contract = GrowingContract(_first_contract(store, request), request.widens_from)
     manifest = None
-    while manifest is None:
-        manifest, evidence = _convert_once(store, request, contract, on_progress)
+    try:
+        while manifest is None:
+            manifest, evidence = _convert_once(store, request, contract, on_progress)
+    finally:
+        # Arrow keeps what it had for what comes next: half a gigabyte was seen, on top of the next conversion.
+        pa.default_memory_pool().release_unused()
     return ConversionReport(
         manifest=manifest,
         contract=contract.current,
