@@ -16,7 +16,8 @@ from lake_pipeline.aws.access import AwsAccess
 from lake_pipeline.contract.rules import Rules
 from lake_pipeline.contract.rules_file import rules_from_toml
 from lake_pipeline.convert.in_process import InProcessEngine
-from lake_pipeline.convert.request import ConversionOptions
+from lake_pipeline.convert.request import ConversionOptions, Engine
+from lake_pipeline.convert.spark import SparkEngine
 from lake_pipeline.errors import SettingsError
 from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE, Lake
 from lake_pipeline.ledger.connection import Entrance
@@ -25,12 +26,12 @@ from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.migrate import migrate
 from lake_pipeline.settings import Settings
 from lake_pipeline.settings.kinds import S3Root
+from lake_pipeline.storage.objects import ObjectInfo, ObjectStore
 from lake_pipeline.storage.opening import open_store
 from lake_pipeline.storage.places import DirectoryPlace, Place, S3Place
 
 if TYPE_CHECKING:
     from lake_pipeline.provision.lake import Choices
-    from lake_pipeline.storage.objects import ObjectInfo
     from lake_pipeline.storage.s3_events import EventQueue
 
 LEDGER_DATABASE = "lake"
@@ -62,7 +63,7 @@ def connect_lake(settings: Settings) -> Lake:
     return Lake(
         store=store,
         ledger=Ledger(url, ledger_entrance(settings)),
-        engine=InProcessEngine(store),
+        engine=engine_of(settings, store),
         options=options,
         batch_files=settings.batch_files,
         batch_bytes=settings.batch_bytes,
@@ -71,6 +72,13 @@ def connect_lake(settings: Settings) -> Lake:
         rewrite_bytes=settings.rewrite_bytes,
         new_version=settings.new_version,
     )
+
+
+def engine_of(settings: Settings, store: ObjectStore) -> Engine:
+    """Where conversion runs. Nothing is started before something is converted."""
+    if settings.engine == "spark":
+        return SparkEngine(store, master=settings.spark_master, folder=settings.home / "spark")
+    return InProcessEngine(store)
 
 
 def place_of(settings: Settings) -> Place:

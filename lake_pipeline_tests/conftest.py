@@ -1,4 +1,4 @@
-"""Fixtures that start something: the embedded PostgreSQL and what stands in for AWS, once for each test process."""
+"""Fixtures that start something, once for each test process: the embedded PostgreSQL, Spark, what stands in for AWS."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from lake_pipeline.convert.spark import start_session
 from lake_pipeline.ledger.embedded import embedded_url, release
 from lake_pipeline.ledger.embedded_home import EmbeddedHome, take_lock
 from lake_pipeline.ledger.ledger import Ledger
@@ -50,6 +52,14 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
     opened = Ledger(ledger_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session on two cores of this machine, which takes seconds to start. The engine uses the one that is active."""
+    session = start_session("local[2]", tmp_path_factory.mktemp("spark"))
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")

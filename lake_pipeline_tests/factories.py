@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.convert.in_process import InProcessEngine
-from lake_pipeline.convert.request import ConversionOptions, ConversionReport, ConversionRequest, Engine
+from lake_pipeline.convert.request import ConversionOptions, ConversionReport, ConversionRequest, Engine, Progress
+from lake_pipeline.convert.shares import Share
+from lake_pipeline.convert.sharing import Work, convert_shared
 from lake_pipeline.convert.shred.shredder import Shredded, shred
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.manifest import FileOutcome
@@ -116,6 +118,37 @@ class LakeOnDisk:
     def table(self) -> ds.Dataset:
         """All published curated files as one dataset, by name."""
         return ds.dataset(self._root / "json_parsed_parquet", partitioning="hive")
+
+
+class Shared:
+    """An engine that shares as on a cluster, with one worker that does one share after the other."""
+
+    name = "shared"
+
+    def __init__(self, store: DirectoryStore, *, pieces: int = 7) -> None:
+        """The largest file is cut into so many ranges, wherever its lines end."""
+        self._store = store
+        self._pieces = pieces
+        self.done: list[Share] = []
+
+    def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
+        share_bytes = max(file.size for file in request.files) // self._pieces + 1
+        return convert_shared(self._store, request, self._spread, share_bytes=share_bytes, on_progress=on_progress)
+
+    def _spread(
+        self,
+        work: Work,
+        request: ConversionRequest,
+        shares: Sequence[Share],
+        *,
+        doing: str,  # noqa: ARG002 # for a log
+        on_progress: Progress | None = None,
+    ) -> list[Any]:
+        self.done += shares
+        if on_progress:
+            on_progress(sum(share.files_ended for share in shares), sum(share.size for share in shares))
+        travelled = [Share.from_json(share.to_json()) for share in shares]
+        return [json.loads(json.dumps(work(self._store, request, share))) for share in travelled]
 
 
 def values(rows: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Any, ...]]:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.paths import parse_path
+from lake_pipeline.convert.deciding import Counts, is_refused
 from lake_pipeline.convert.flattening import flatten, rescued_texts, rescued_values, values_at
 from lake_pipeline.convert.growing import GrowingContract
 from lake_pipeline.convert.line_ends import line_ends
@@ -46,29 +47,6 @@ class Segment:
     file: RawFile
     records: Records
     first: int
-
-
-@dataclass(kw_only=True)
-class Counts:
-    """The account of a file so far: `read` = `published` + `broken` + `misplaced`."""
-
-    read: int = 0
-    broken: int = 0
-    misplaced: int = 0
-    rescued: int = 0
-    first: str | None = None
-    """What is wrong with the first broken record, and where it stands."""
-
-    @property
-    def published(self) -> int:
-        return self.read - self.broken - self.misplaced
-
-    def add(self, other: Counts) -> None:
-        self.first = self.first or other.first
-        self.read += other.read
-        self.broken += other.broken
-        self.misplaced += other.misplaced
-        self.rescued += other.rescued
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,11 +314,6 @@ class _Block:
             detail=detail,
             raw=segment.records.raw(inside),
         )
-
-
-def is_refused(counts: Counts, max_bad_share: float) -> bool:
-    """Whether too many of a file's records are broken for the rest to be trusted."""
-    return counts.broken > counts.read * max_bad_share
 
 
 def _count_rescued(table: pa.Table, piece: Piece) -> None:

@@ -83,12 +83,16 @@ class _Unframed:
         if all(map(_is_blank, self._parts)):
             self.take(self.size)
             return
-        raise BadInput(
-            "record_too_large",
-            f"the record at byte {self.base} is longer than {self._limit:,} bytes (LAKE_MAX_RECORD_BYTES), "
-            "or its brackets never close",
-            offset=self.base,
-        )
+        raise _too_large(self.base, self._limit)
+
+
+def _too_large(offset: int, limit: int) -> BadInput:
+    return BadInput(
+        "record_too_large",
+        f"the record at byte {offset} is longer than {limit:,} bytes (LAKE_MAX_RECORD_BYTES), "
+        "or its brackets never close",
+        offset=offset,
+    )
 
 
 def _is_blank(text: bytes) -> bool:
@@ -101,6 +105,7 @@ class Lines:
 
     def __init__(self, base: int, max_record_bytes: int) -> None:
         self._rest = _Unframed(base, max_record_bytes)
+        self._limit = max_record_bytes
 
     def feed(self, chunk: bytes) -> Iterator[Records]:
         """The records that end in `chunk`, the next text of the file."""
@@ -111,8 +116,7 @@ class Lines:
         size = self._rest.size + cut
         self._rest.add(chunk)
         if cut:
-            base = self._rest.base
-            yield from frame_lines(self._rest.take(size), base)
+            yield from self._framed(size)
         self._rest.bound()
 
     def finish(self, chunk: bytes, *, is_cut: bool) -> Iterator[Records]:
@@ -124,10 +128,20 @@ class Lines:
             yield frame_spans(rest, base, np.array([[0, len(rest)]]), is_cut=True)
             return
         self._rest.add(chunk)
-        self._rest.bound()
         if self._rest.size:
-            base = self._rest.base
-            yield from frame_lines(self._rest.take(self._rest.size), base)
+            yield from self._framed(self._rest.size)
+
+    def _framed(self, size: int) -> Iterator[Records]:
+        """The records of the first `size` bytes. What a line may be is the same wherever the text was cut."""
+        base = self._rest.base
+        text = self._rest.take(size)
+        if size > self._limit:
+            ends = np.append(np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")), size)
+            starts = np.append(0, ends[:-1] + 1)
+            for line in np.flatnonzero(ends - starts > self._limit).tolist():
+                if not _is_blank(text[starts[line] : ends[line]]):
+                    raise _too_large(base + int(starts[line]), self._limit)
+        return frame_lines(text, base)
 
 
 class Documents:

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TypeVar
 
 import pyarrow as pa
@@ -24,9 +23,10 @@ import pyarrow as pa
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.inference import infer
-from lake_pipeline.convert.blocks import BlockConverter, Counts, Piece, Segment, is_refused
+from lake_pipeline.convert.blocks import BlockConverter, Piece, Segment
+from lake_pipeline.convert.deciding import Counts, decided, given_up, is_hopeless
 from lake_pipeline.convert.growing import GrowingContract
-from lake_pipeline.convert.output import Output
+from lake_pipeline.convert.output import Output, object_names
 from lake_pipeline.convert.reading import outcome_of, plan, read_blocks, read_small, sample
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.errors import LakeError
@@ -38,10 +38,6 @@ from lake_pipeline.storage.objects import ObjectStore, Readable
 BLOCK_TEXT = 8 << 20
 """Small files are converted together until their text reaches this many bytes."""
 
-HOPELESS_RECORDS = 100_000
-"""A large file of which so many records came and none had a place is not read on: it is no data, or a setting is
-wrong."""
-
 HELD_BYTES = 96 << 20
 """Rows of one large file held in memory until it is known whether it is accepted."""
 
@@ -52,7 +48,7 @@ R = TypeVar("R")
 def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progress | None = None) -> ConversionReport:
     """Convert every file of the request; see `Engine.convert` for what is promised and raised."""
     started = time.monotonic()
-    contract = GrowingContract(_first_contract(store, request), request.widens_from)
+    contract = GrowingContract(first_contract(store, request), request.widens_from)
     manifest = None
     try:
         while manifest is None:
@@ -69,7 +65,7 @@ def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progres
     )
 
 
-def _first_contract(store: ObjectStore, request: ConversionRequest) -> Contract:
+def first_contract(store: ObjectStore, request: ConversionRequest) -> Contract:
     """The contract to begin with: the one in force, or one inferred from a sample, under the rules as they are now."""
     rules = request.options.rules
     if request.contract is not None:
@@ -121,7 +117,7 @@ class _Conversion:
         self._contract = contract
         self.evidence = Evidence()
         self._blocks = BlockConverter(request.batch_id, contract, request.options)
-        self._numbers = count()
+        self._names = object_names(request.share)
         self._outputs: list[Output] = []
         self._shared = self._new_output()
         self._outcomes: dict[int, FileOutcome] = {}
@@ -145,7 +141,7 @@ class _Conversion:
 
     def _new_output(self) -> Output:
         request = self._request
-        output = Output(self._store, request.batch_id, self._contract, request.options, self._pool, self._numbers)
+        output = Output(self._store, request.batch_id, self._contract, request.options, self._pool, self._names)
         self._outputs.append(output)
         return output
 
@@ -220,14 +216,15 @@ class _Conversion:
                 held.add(piece)
                 counts.add(piece.counts[file.file_id])
                 evidence.add(piece.evidence)
-                if _is_hopeless(counts):
+                if is_hopeless(counts):
                     break
         except Exception as error:
             held.discard()
             self._outcomes[file.file_id] = outcome_of(error, file)
             return None
-        decide = self._given_up if _is_hopeless(counts) else self._outcome
-        self._outcomes[file.file_id] = decide(file.file_id, counts)
+        self._outcomes[file.file_id] = (
+            given_up(file.file_id, counts) if is_hopeless(counts) else self._outcome(file.file_id, counts)
+        )
         self._progressed(file.size)
         if self._outcomes[file.file_id].outcome is Outcome.REFUSED:
             held.discard()
@@ -245,37 +242,7 @@ class _Conversion:
             first += records.count
 
     def _outcome(self, file_id: int, counts: Counts) -> FileOutcome:
-        tolerated = self._request.options.max_bad_share
-        if is_refused(counts, tolerated):
-            return FileOutcome(
-                file_id=file_id,
-                outcome=Outcome.REFUSED,
-                read=counts.read,
-                quarantined=counts.read,
-                reason="too_many_broken",
-                error=f"{counts.broken} of {counts.read} records are broken, more than the tolerated share of "
-                f"{tolerated} (LAKE_MAX_BAD_SHARE), so nothing of the file is published. The first: {counts.first}",
-            )
-        return FileOutcome(
-            file_id=file_id,
-            outcome=Outcome.CONVERTED,
-            read=counts.read,
-            published=counts.published,
-            quarantined=counts.broken + counts.misplaced,
-            rescued=counts.rescued,
-        )
-
-    def _given_up(self, file_id: int, counts: Counts) -> FileOutcome:
-        return FileOutcome(
-            file_id=file_id,
-            outcome=Outcome.REFUSED,
-            read=counts.read,
-            quarantined=counts.read,
-            reason="nothing_to_publish",
-            error=f"None of the first {counts.read} records is a JSON object with a valid date and mode, so the file "
-            "was not read on. Look at LAKE_DATE_FIELD, LAKE_KEY_PATTERN, LAKE_FIRST_DATE and LAKE_LAST_DATE."
-            + (f" The first broken one: {counts.first}" if counts.first else ""),
-        )
+        return decided(file_id, counts, self._request.options.max_bad_share)
 
     def _progressed(self, size: int) -> None:
         self._done_bytes += size
@@ -294,10 +261,6 @@ class _Conversion:
         while waiting:
             done, future = waiting.popleft()
             yield done, future.result()
-
-
-def _is_hopeless(counts: Counts) -> bool:
-    return counts.read >= HOPELESS_RECORDS and not counts.published
 
 
 class _Held:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +67,11 @@ class _OpenPart:
     size: int = 0
 
 
+def object_names(share: str) -> Iterator[str]:
+    """The names of the objects of one share of a batch (empty where it is not shared): no two are alike."""
+    return (f"{share}-{number:05d}" if share else f"{number:05d}" for number in count())
+
+
 class Output:
     """The pending objects of a batch, or of one large file of it. Not thread-safe."""
 
@@ -76,14 +82,14 @@ class Output:
         contract: GrowingContract,
         options: ConversionOptions,
         pool: Executor,
-        numbers: Iterator[int],
+        names: Iterator[str],
     ) -> None:
         self._store = store
         self._batch_id = batch_id
         self._contract = contract
         self._options = options
         self._pool = pool
-        self._numbers = numbers
+        self._names = names
         self._gathered: dict[PartitionKey, _Gathered] = {}
         self._size = 0
         self._open: dict[PartitionKey, _OpenPart] = {}
@@ -196,7 +202,7 @@ class Output:
             self._close(partition)
             part = None
         if part is None:
-            key = curated_key(partition, f"part-{self._batch_id}-{next(self._numbers):05d}.parquet")
+            key = curated_key(partition, f"part-{self._batch_id}-{next(self._names)}.parquet")
             part = _OpenPart(schema=schema, object=ParquetObject(self._store, key, schema, encoding))
             self._open[partition] = part
         return part
@@ -213,7 +219,7 @@ class Output:
         )
 
     def _write_quarantine(self) -> None:
-        key = quarantine_key(self._batch_id, f"records-{next(self._numbers):05d}.parquet")
+        key = quarantine_key(self._batch_id, f"records-{next(self._names)}.parquet")
         table = pa.Table.from_pylist([self._quarantine_row(record) for record in self._records], QUARANTINE_SCHEMA)
         parquet = ParquetObject(self._store, key, table.schema, Encoding.of(table, table.num_rows))
         parquet.write(table)

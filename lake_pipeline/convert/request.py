@@ -61,7 +61,8 @@ class ConversionOptions:
 class ConversionRequest:
     """One batch to convert. `contract` is the ledger's current one; None means that none exists yet.
 
-    Columns older than the contract version `widens_from` keep their type whatever comes.
+    Columns older than the contract version `widens_from` keep their type whatever comes. `share` is in the name of
+    every object: where several workers convert parts of a batch, each has another one.
     """
 
     batch_id: str
@@ -69,6 +70,7 @@ class ConversionRequest:
     contract: Contract | None
     options: ConversionOptions = field(default_factory=ConversionOptions)
     widens_from: int = 0
+    share: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

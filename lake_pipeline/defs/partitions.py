@@ -36,7 +36,7 @@ def lake_partitions(first_date: date, last_date: date | None = None) -> dg.Multi
 
 def dagster_key(partition: PartitionKey) -> dg.MultiPartitionKey:
     """The key of `partition` in Dagster; as text it is `str(partition)`."""
-    return dg.MultiPartitionKey({DATE_DIMENSION: f"{partition.day:%Y-%m-%d}", MODE_DIMENSION: partition.mode_key})
+    return dg.MultiPartitionKey({DATE_DIMENSION: partition.day.isoformat(), MODE_DIMENSION: partition.mode_key})
 
 
 def lake_key(key: str) -> PartitionKey:

@@ -113,6 +113,15 @@ class FileOutcome:
                 f"and {self.quarantined} quarantined"
             )
 
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return {**asdict(self), "outcome": self.outcome.value}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FileOutcome:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+        return cls(**{**data, "outcome": Outcome(data["outcome"])})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
@@ -166,7 +175,7 @@ class Manifest:
                 for part in self.curated
             ],
             "quarantine": [{"object": asdict(part.object), "rows": part.rows} for part in self.quarantine],
-            "files": [{**asdict(file), "outcome": file.outcome.value} for file in self.files],
+            "files": [file.to_json() for file in self.files],
             "rewritten": [
                 {
                     "object": asdict(part.object),
@@ -188,7 +197,7 @@ class Manifest:
                 for part in self.stripped
             ],
             "superseded": list(self.superseded),
-            "rebuilt": [{**asdict(file), "outcome": file.outcome.value} for file in self.rebuilt],
+            "rebuilt": [file.to_json() for file in self.rebuilt],
         }
 
     @classmethod
@@ -207,7 +216,7 @@ class Manifest:
             quarantine=tuple(
                 QuarantinePart(object=PendingObject(**part["object"]), rows=part["rows"]) for part in data["quarantine"]
             ),
-            files=tuple(FileOutcome(**{**file, "outcome": Outcome(file["outcome"])}) for file in data["files"]),
+            files=tuple(map(FileOutcome.from_json, data["files"])),
             # Manifests of batches that were recorded before there were widenings have neither.
             rewritten=tuple(
                 RewrittenPart(
@@ -231,7 +240,5 @@ class Manifest:
                 for part in data.get("stripped", ())
             ),
             superseded=tuple(data.get("superseded", ())),
-            rebuilt=tuple(
-                FileOutcome(**{**file, "outcome": Outcome(file["outcome"])}) for file in data.get("rebuilt", ())
-            ),
+            rebuilt=tuple(map(FileOutcome.from_json, data.get("rebuilt", ()))),
         )

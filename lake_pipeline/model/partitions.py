@@ -44,7 +44,7 @@ class PartitionKey:
     @property
     def path(self) -> str:
         """`year=2026/month=02/day=03/mode=live`, without slashes around it."""
-        return f"year={self.day:%Y}/month={self.day:%m}/day={self.day:%d}/mode={escape_mode(self.mode)}"
+        return f"year={self.day.year:04d}/month={self.day:%m}/day={self.day:%d}/mode={escape_mode(self.mode)}"
 
     @property
     def mode_key(self) -> str:
@@ -52,7 +52,7 @@ class PartitionKey:
         return escape_mode(self.mode).replace("%", "~")
 
     def __str__(self) -> str:
-        return f"{self.day:%Y-%m-%d}|{self.mode_key}"
+        return f"{self.day.isoformat()}|{self.mode_key}"
 
     @classmethod
     def parse(cls, text: str) -> PartitionKey:

@@ -28,6 +28,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg2"}
 _SEGMENT = re.compile(r"[^\s.\[\]*](?:[^.\[\]*\r\n\t]*[^\s.\[\]*])?")
 _SIZE: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
+_SPARK_MASTER = re.compile(r"local(\[(\*|\d+)(,\d+)?\])?|yarn|(spark|k8s)://\S+")
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _CRON_PART = re.compile(r"(\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
 
@@ -166,10 +167,16 @@ def _http_url(text: str) -> str:
 
 
 def _engine(text: str) -> str:
-    if text in ("spark", "glue"):
-        raise ValueError(f"this version does not have the engine {text!r} yet; use in_process")
-    if text != "in_process":
-        raise ValueError(f"{text!r} is no engine; use in_process")
+    if text == "glue":
+        raise ValueError("this version does not have the engine 'glue' yet; use in_process or spark")
+    if text not in ("in_process", "spark"):
+        raise ValueError(f"{text!r} is no engine; use in_process or spark")
+    return text
+
+
+def _spark_master(text: str) -> str:
+    if not _SPARK_MASTER.fullmatch(text):
+        raise ValueError(f"{text!r} is no master of Spark; write local[*], local[4], yarn or spark://host:7077")
     return text
 
 
@@ -185,3 +192,4 @@ File = Annotated[Path, BeforeValidator(_folder)]
 Root = Annotated[Path | S3Root, BeforeValidator(_root)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EngineName = Annotated[str, AfterValidator(_engine)]
+SparkMaster = Annotated[str, AfterValidator(_spark_master)]

@@ -31,6 +31,7 @@ from lake_pipeline.settings.kinds import (
     Root,
     S3Root,
     Size,
+    SparkMaster,
     TimeZone,
 )
 
@@ -108,7 +109,11 @@ class Settings(BaseSettings):
     """The PostgreSQL of Dagster's own storage: runs, events, schedules. Keep it apart from the ledger."""
 
     engine: EngineName = "in_process"
-    """Where conversion runs. This version has `in_process`."""
+    """Where conversion runs: `in_process`, or in the tasks of `spark`. See docs/spark.md."""
+
+    spark_master: SparkMaster = "local[*]"
+    """The Spark that converts with `LAKE_ENGINE=spark`: `local[*]` is the cores of this machine; or `yarn`,
+    `spark://host:7077`."""
 
     date_field: FieldPath = _OPTIONS.date_field
     """The JSON field that holds the date of a record; a dotted path for a nested one (`meta.created_at`)."""

@@ -16,12 +16,16 @@ from lake_pipeline.convert.in_process import InProcessEngine
 from lake_pipeline.convert.request import Engine, Truncated
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline_tests.cases import Case, all_cases
-from lake_pipeline_tests.factories import Converted, LakeOnDisk
+from lake_pipeline_tests.factories import Converted, LakeOnDisk, Shared
 
 PAGE = Path(__file__).parents[2] / "docs/conversion.md"
 SECTIONS = ("Files", "Records", "Dates", "Modes", "Values")
 
-ENGINES: dict[str, Callable[[DirectoryStore], Engine]] = {"in_process": InProcessEngine}
+ENGINES: dict[str, Callable[[DirectoryStore], Engine]] = {
+    "in_process": InProcessEngine,
+    # Cut into ranges wherever it may be, and joined again.
+    "shared": Shared,
+}
 CASES = all_cases()
 
 

@@ -332,3 +332,12 @@ def test_a_file_that_changed_after_it_was_registered_is_not_converted(lake: Lake
     lake.put({KEY: ndjson(record(n=2), record(n=3))})
     report = InProcessEngine(lake.store).convert(ConversionRequest(batch_id="b", files=(file,), contract=None))
     assert (report.manifest.files[0].outcome, report.manifest.files[0].reason) == (Outcome.REFUSED, "changed")
+
+
+def test_the_bound_of_a_record_is_not_one_of_files(lake: LakeOnDisk) -> None:
+    """Lines are measured one by one, wherever they stand in what is read at once."""
+    short, long = record(text="x" * 500), record(text="x" * 2000)
+    files = {"2026/week06/short.json": ndjson(*[short] * 50), "2026/week06/long.json": ndjson(*[short, long, short])}
+    converted = lake.convert(files, max_record_bytes=1024)
+    assert converted.outcome("2026/week06/short.json").published == 50
+    assert converted.outcome("2026/week06/long.json").reason == "record_too_large"

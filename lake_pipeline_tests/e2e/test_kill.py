@@ -32,7 +32,7 @@ class Place:
         self.home = folder / ".lake"
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("LAKE_", "DAGSTER_"))}
         self.home.mkdir()
-        self._environment = {**plain, "LAKE_BATCH_FILES": "6", "LAKE_WORKERS": "2"}
+        self.environment = {**plain, "LAKE_BATCH_FILES": "6", "LAKE_WORKERS": "2"}
 
     @property
     def root(self) -> Path:
@@ -42,7 +42,7 @@ class Place:
         return subprocess.Popen(
             [*LAKE, *arguments],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -116,3 +116,22 @@ def values(root: Path) -> list[str]:
         found |= json.loads(found.pop("_rescued", "{}"))
         rows.append(repr(sorted(found.items())))
     return sorted(rows)
+
+
+def test_an_ingest_on_spark_whose_driver_is_killed_shows_nothing_and_is_made_up_for(place: Place) -> None:
+    ensure_landing_zone(place.root, place.home)
+    place.run("discover")
+    place.environment |= {"LAKE_ENGINE": "spark", "LAKE_SPARK_MASTER": "local[2]", "LAKE_BATCH_FILES": "1000"}
+    process = place.start("ingest")
+    deadline = time.monotonic() + 120
+    while not any((place.root / ".pending").rglob("*.parquet*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert published(place.root) == []
+    place.run("ingest")
+    read = json.loads(place.run("status", "--json"))["rows"]
+    assert read["published"] == len(published(place.root))
+    assert read["read"] == read["published"] + read["quarantined"]
+    place.run("fsck")

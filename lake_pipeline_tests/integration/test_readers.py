@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -20,7 +18,6 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql.functions import unix_micros
 
 from lake_pipeline.contract.rules_file import rules_from_toml
-from lake_pipeline.convert.java import provide_java
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline_tests.factories import OPTIONS, ndjson
 from lake_pipeline_tests.lakes import ingest, lake_at, land
@@ -62,29 +59,6 @@ BATCHES: list[list[dict[str, Any]]] = [
         {"n": -7, "mode": "a b/c=d", "nested": [[{"deep": {"er": 1}}]], "user": {"name": "\u0000", "age": 5}},
     ],
 ]
-
-
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """One session for all: it takes seconds to start."""
-    folder = tmp_path_factory.mktemp("spark")
-    provide_java(folder / "java")
-    settings: dict[str, bool | float | int | str | None] = {
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "1g",
-        "spark.local.dir": str(folder / "local"),
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.ansi.enabled": "true",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.pyspark.python": sys.executable,
-    }
-    session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
-    yield session
-    session.stop()
 
 
 @pytest.fixture
