@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -29,34 +30,51 @@ from lake_pipeline_tests.crash.trials import Matrix, Say, Trial, matrix_of
 from lake_pipeline_tests.crash.worlds import Worlds
 from lake_pipeline_tests.factories import LakeOnDisk, ndjson
 
+IDLE_SHARE = 0.05
+"""Trials that may disturb nothing: threads take turns, so a run may cross fewer boundaries than the one before it."""
+
+CROWDS = 4
+"""Crowds that are tried for one in which somebody is killed: the four share the work, and in one of nine crowds none
+of them comes to its boundary."""
+
 
 def main() -> int:
     arguments = _arguments()
     # What files are refused for is the same in every trial.
     logging.disable(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="crash-"))
+    homes = [folder / f"home_{number}" for number in range(arguments.jobs)]
     started = time.monotonic()
     try:
-        url = embedded_url(folder / "home", "template_ledger", durable=False)
-        migrate(url)
+        worlds = [_worlds(folder, home) for home in homes]
         boundaries = Boundaries()
         _warm_up(folder / "warm")
         workers = [
-            Child(partial(_work, arguments, boundaries, Worlds(folder, url, f"world_{number}"), number), patience=0)
-            for number in range(arguments.jobs)
+            Child(partial(_work, arguments, boundaries, own, number), patience=0) for number, own in enumerate(worlds)
         ]
         endings = [worker.wait() for worker in workers]
     finally:
-        remove_embedded(folder / "home")
+        for home in homes:
+            remove_embedded(home)
         shutil.rmtree(folder)
     for ending in endings:
         if ending.error or ending.signal:
             print(ending.error or f"a worker ended by signal {ending.signal}")
             return 2
     print(f"seed {arguments.seed}")
-    trials, wrong = (sum(counts) for counts in zip(*(ending.value for ending in endings), strict=True))
-    print(f"{trials} trials, {wrong} went wrong, {time.monotonic() - started:.0f} s")
-    return 1 if wrong else 0
+    counts = sum((ending.value for ending in endings), Counter[str]())
+    trials, wrong, idle = counts["trials"], counts["wrong"], counts["idle"]
+    print(f"{trials} trials, {wrong} went wrong, {idle} disturbed nothing, {time.monotonic() - started:.0f} s")
+    if idle > IDLE_SHARE * trials:
+        print(f"More than {IDLE_SHARE:.0%} of the trials disturbed nothing, so this run proves too little.")
+    return 1 if wrong or idle > IDLE_SHARE * trials else 0
+
+
+def _worlds(folder: Path, home: Path) -> Worlds:
+    """With a server of their own, because trials restart it."""
+    url = embedded_url(home, "template_ledger", durable=False)
+    migrate(url)
+    return Worlds(folder, url, home)
 
 
 def _warm_up(folder: Path) -> None:
@@ -67,9 +85,9 @@ def _warm_up(folder: Path) -> None:
 
 def _work(
     arguments: argparse.Namespace, boundaries: Boundaries, worlds: Worlds, number: int, _say: Say
-) -> tuple[int, int]:
-    """Every `jobs`-th trial of every scenario; returns how many there were and how many went wrong."""
-    trials = wrong = 0
+) -> Counter[str]:
+    """Every `jobs`-th trial of every scenario; returns how many there were, went wrong and disturbed nothing."""
+    counts: Counter[str] = Counter()
     for scenario in arguments.scenario:
         with matrix_of(boundaries, scenario, worlds) as matrix:
             chosen = list(_chosen(arguments, scenario, matrix))
@@ -77,11 +95,10 @@ def _work(
                 _print(f"{scenario.name}: {len(matrix.undisturbed.boundaries)} boundaries, {len(chosen)} trials")
             for each in chosen[number :: arguments.jobs]:
                 trial = each()
-                trials += 1
-                if trial.problems:
-                    wrong += 1
+                counts.update(trials=1, wrong=bool(trial.problems), idle=trial.idle)
+                if trial.problems or trial.idle:
                     _tell(trial)
-    return trials, wrong
+    return counts
 
 
 def _chosen(arguments: argparse.Namespace, scenario: Scenario, matrix: Matrix) -> Iterator[Callable[[], Trial]]:
@@ -101,11 +118,20 @@ def _chosen(arguments: argparse.Namespace, scenario: Scenario, matrix: Matrix) -
     for _ in range(arguments.twice):
         yield partial(matrix.at, Disturbance.KILL, chosen.randint(1, last), chosen.randint(1, last))
     for _ in range(arguments.crowds):
-        yield partial(matrix.four, chosen.randrange(1 << 30))
+        yield partial(_crowd, matrix, [chosen.randrange(1 << 30) for _ in range(CROWDS)])
+
+
+def _crowd(matrix: Matrix, seeds: list[int]) -> Trial:
+    """A crowd in which somebody was killed; the last one where nobody ever was."""
+    for seed in seeds:
+        trial = matrix.four(seed)
+        if trial.problems or not trial.idle:
+            break
+    return trial
 
 
 def _tell(trial: Trial) -> None:
-    _print(f"WRONG {trial.name}  struck {list(trial.struck)}")
+    _print(f"{'WRONG' if trial.problems else 'IDLE'} {trial.name}  struck {list(trial.struck)}")
     for problem in trial.problems:
         _print("    " + problem.replace("\n", "\n    "))
 

@@ -13,10 +13,14 @@ import signal
 from enum import StrEnum
 from typing import assert_never
 
+import psutil
 import psycopg2
 from sqlalchemy.engine import make_url
 
 from lake_pipeline.errors import StorageUnavailable
+from lake_pipeline.ledger.embedded import embedded_url
+from lake_pipeline.ledger.embedded_home import EmbeddedHome
+from lake_pipeline_tests.crash.worlds import World
 
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND application_name = 'lake_pipeline'"
 
@@ -32,6 +36,8 @@ class Disturbance(StrEnum):
     """One error of the world, once: before a step it did not happen, after a step it did and nobody was told."""
     CUT = "cut"
     """The server ends every connection of this process."""
+    RESTART = "restart"
+    """The server stops as by `pg_ctl stop -m immediate`, without writing anything, and is started again."""
     OUTAGE = "outage"
     """No call of the object store works from now on."""
     FULL = "full"
@@ -42,7 +48,7 @@ class Disturbance(StrEnum):
         match self:
             case Disturbance.KILL | Disturbance.PAUSE | Disturbance.FAULT:
                 return True
-            case Disturbance.CUT:
+            case Disturbance.CUT | Disturbance.RESTART:
                 return not _is_storage(boundary)
             case Disturbance.OUTAGE:
                 return boundary.startswith("before store.")
@@ -50,7 +56,7 @@ class Disturbance(StrEnum):
                 return boundary.startswith(("before store.", "before writer."))
         assert_never(self)
 
-    def strike(self, boundary: str, url: str) -> None:
+    def strike(self, boundary: str, world: World) -> None:
         """Do it, in the process and the thread that crosses the boundary."""
         match self:
             case Disturbance.KILL:
@@ -60,7 +66,9 @@ class Disturbance(StrEnum):
             case Disturbance.FAULT:
                 raise _fault(boundary)
             case Disturbance.CUT:
-                run_as_operator(url, CUT)
+                run_as_operator(world.url, CUT)
+            case Disturbance.RESTART:
+                _restart_server(world)
             case Disturbance.OUTAGE:
                 raise StorageUnavailable("the object store does not answer")
             case Disturbance.FULL:
@@ -89,6 +97,16 @@ def run_as_operator(url: str, sql: str) -> None:
             cursor.execute(sql, (made.database,) if "%s" in sql else None)
     finally:
         connection.close()
+
+
+def _restart_server(world: World) -> None:
+    postmaster = psutil.Process(int((EmbeddedHome(world.home).data / "postmaster.pid").read_text().split()[0]))
+    postmaster.send_signal(signal.SIGQUIT)
+    postmaster.wait()
+    # Its keeper ends with it; this starts another one, which replays the log and listens at the same port.
+    database = make_url(world.url).database
+    assert database is not None
+    assert embedded_url(world.home, database, durable=False) == world.url, "the server came back somewhere else"
 
 
 def _is_storage(boundary: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lake_pipeline.errors import LakeError
 from lake_pipeline_tests.crash.boundaries import Boundaries
-from lake_pipeline_tests.crash.disturbing import Disturbance, time_passes
+from lake_pipeline_tests.crash.disturbing import Disturbance, run_as_operator, time_passes
 from lake_pipeline_tests.crash.forks import Child, Ending, in_child
 from lake_pipeline_tests.crash.observing import difference, observe
 from lake_pipeline_tests.crash.scenarios import Scenario
@@ -29,6 +29,11 @@ class Trial:
     name: str
     struck: tuple[str, ...]
     problems: tuple[str, ...]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody came to the boundary where something was to happen, so that nothing was proven."""
+        return not self.struck
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +57,10 @@ class Matrix:
     def at(self, how: Disturbance, *numbers: int) -> Trial:
         """Disturb the first run at the first number, the one after it at the second, …; then let one finish."""
         with self._worlds.copy(self._world) as world:
+            if how is Disturbance.RESTART:
+                # The copy of a sequence is ahead of its log: without this the server, started again, gives its last
+                # numbers a second time. No ledger is such a copy outside of tests.
+                run_as_operator(world.url, "CHECKPOINT")
             endings = [self._disturbed(world, how, number) for number in numbers]
             return self._trial(f"--by {how} --at {' '.join(map(str, numbers))}", world, endings)
 
@@ -94,7 +103,7 @@ class Matrix:
             problems += difference(self.undisturbed.state, finished.value)
         return Trial(
             name=f"--scenario {self._scenario.name} {name}",
-            struck=tuple(ending.said for ending in endings),
+            struck=tuple(ending.said for ending in endings if ending.said),
             problems=tuple(problems),
         )
 
@@ -108,9 +117,9 @@ class Matrix:
                 crossed.append(name)
                 if now == number:
                     say(f"{now} {name}")
-                    how.strike(name, world.url)
+                    how.strike(name, world)
                 elif 0 < number < now and how.lasts(name):
-                    how.strike(name, world.url)
+                    how.strike(name, world)
 
             lake = world.lake(self._boundaries.numbered(world.store()))
             self._boundaries.arm(str(world.root), cross)

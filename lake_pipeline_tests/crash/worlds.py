@@ -25,10 +25,11 @@ from lake_pipeline_tests.factories import OPTIONS
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """A folder with a lake, and the database of its ledger."""
+    """A folder with a lake, and the database of its ledger on the embedded server of `home`."""
 
     root: Path
     url: str
+    home: Path
 
     def store(self) -> ObjectStore:
         return DirectoryStore(self.root)
@@ -41,13 +42,14 @@ class World:
 
 
 class Worlds:
-    """Makes worlds in `folder` and on the server of `url`, whose database is a migrated, empty ledger."""
+    """Makes worlds in `folder` and on the server of `home`, where the database of `url` is a migrated, empty ledger."""
 
-    def __init__(self, folder: Path, url: str, name: str) -> None:
+    def __init__(self, folder: Path, url: str, home: Path) -> None:
         self._folder = folder
+        self._home = home
         self._template = make_url(url).database
         self._url = make_url(url)
-        self._name = name
+        self._name = f"world_{home.name}"
         self._numbers = count(1)
 
     @contextmanager
@@ -56,7 +58,7 @@ class Worlds:
         with self._database(self._template) as (name, url):
             root = self._folder / name
             root.mkdir()
-            yield World(root=root, url=url)
+            yield World(root=root, url=url, home=self._home)
             shutil.rmtree(root)
 
     @contextmanager
@@ -65,7 +67,7 @@ class Worlds:
         with self._database(make_url(world.url).database) as (name, url):
             root = self._folder / name
             shutil.copytree(world.root, root)
-            yield World(root=root, url=url)
+            yield World(root=root, url=url, home=self._home)
             shutil.rmtree(root)
 
     @contextmanager

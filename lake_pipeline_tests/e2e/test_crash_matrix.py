@@ -23,3 +23,10 @@ def test_a_use_case_that_is_not_safe_to_kill_is_found_out() -> None:
     found = matrix("--scenario", "careless", "--by", "kill", "--twice", "0", "--crowds", "0")
     assert found.returncode == 1, found.stdout + found.stderr
     assert "HALF_MOVED" in found.stdout
+
+
+def test_a_trial_that_disturbs_nothing_is_told_and_does_not_count_as_passed() -> None:
+    idle = matrix("--scenario", "archive", "--by", "kill", "--at", "100000")
+    assert idle.returncode == 1, idle.stdout + idle.stderr
+    assert "IDLE --scenario archive --by kill --at 100000" in idle.stdout
+    assert "1 trials, 0 went wrong, 1 disturbed nothing" in idle.stdout
