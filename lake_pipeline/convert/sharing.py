@@ -110,7 +110,7 @@ class _Shared:
     def _ranges(self, files: Sequence[RawFile], share_bytes: int) -> list[tuple[RawFile, ByteRange]]:
         """The ranges of all files that are large and can be shared, each with the index of its first record.
 
-        Counting reads these files once more, at ten times the speed of converting them.
+        Counting reads these files once more: 1.3 GB a second and core, where the store is as fast.
         """
         large = [(file, span) for file in files if file.size > share_bytes for span in ranges_of(file, share_bytes)]
         if not large:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 LEAST_SHARE = 32 << 20
 MOST_SHARE = 256 << 20
-"""Bytes of a share, as stored. A task costs about 20 ms beside its work, and each share writes a Parquet file into
+"""Bytes of a share, as stored. A task costs something beside its work, and each share writes a Parquet file into
 every partition that it has rows of: fewer shares make fewer and larger files."""
 
 SHARES_OF_A_CORE = 2
