@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from lake_pipeline.convert.in_process import InProcessEngine
 from lake_pipeline.ingest.batch import ingest_all
@@ -61,6 +62,12 @@ def published(root: Path) -> list[dict[str, Any]]:
     hidden = ("_batch_id", "_file_id")
     plain = [{key: row[key] for key in sorted(row) if key not in hidden} for row in rows]
     return sorted(plain, key=repr)
+
+
+def quarantined(root: Path) -> list[tuple[str, bytes]]:
+    """Key and bytes of every record that a reader of the plain path sees in quarantine, sorted."""
+    tables = [pq.read_table(path, partitioning=None) for path in (root / "quarantine").rglob("*.parquet")]
+    return sorted((row["s3_key"], row["raw"]) for table in tables for row in table.to_pylist())
 
 
 def _union(folder: Path) -> Any:

@@ -86,8 +86,8 @@ def forget(lake: Lake, file: str) -> Forgotten:
     return Forgotten(
         batch_id=claim.batch_id,
         before=before,
-        rewritten=len(manifest.stripped) - len(manifest.deleted),
-        deleted=len(manifest.deleted),
+        rewritten=sum(part.object is not None for part in manifest.stripped),
+        deleted=sum(part.object is None for part in manifest.stripped),
     )
 
 
@@ -97,7 +97,14 @@ def _record(lake: Lake, claim: Claim, heartbeat: Heartbeat, file_ids: tuple[int,
     for pause in pauses():
         try:
             stripped = stripping.without(file_ids)
-            manifest = Manifest(curated=(), quarantine=(), files=(), stripped=stripped, superseded=file_ids)
+            manifest = Manifest(
+                curated=(),
+                quarantine=(),
+                files=(),
+                stripped=stripped,
+                unquarantined=stripping.unquarantined(file_ids),
+                superseded=file_ids,
+            )
             heartbeat.check()
             lake.ledger.record_manifest(claim, manifest, contract)
             return manifest

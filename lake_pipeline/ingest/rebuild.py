@@ -28,6 +28,7 @@ from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import abort, roll_forward
 from lake_pipeline.ingest.reconcile import recover, sweep_if_possible
+from lake_pipeline.ingest.stripping import Stripping
 from lake_pipeline.ledger.owner import this_owner
 from lake_pipeline.ledger.replacing import REBUILD
 from lake_pipeline.ledger.sources import Link, Source
@@ -167,14 +168,19 @@ def _convert_and_record(
     lake: Lake, claim: Claim, look: _Look, heartbeat: Heartbeat, on_progress: Progress | None
 ) -> Manifest:
     report = _convert(lake, claim, look, on_progress)
+    stripping = Stripping(lake, claim, heartbeat)
     try:
         _check_outcomes(lake, look, report)
         manifest = _only_inside(lake, look, report.manifest)
+        # The conversion has put all of these aside again.
+        old = stripping.unquarantined([source.file.file_id for source in look.sources])
+        manifest = replace(manifest, unquarantined=old)
         heartbeat.check()
         lake.ledger.record_manifest(claim, manifest, report.contract)
     except OutcomeUnknown:
         raise  # perhaps it is recorded, and then its parts are needed
     except BaseException:
+        stripping.forget()
         abort(lake.store, report.manifest)
         raise
     return manifest

@@ -132,11 +132,12 @@ class Recording:
         """Complete the manifest with the published files that hold rows of replaced versions, without them."""
         try:
             stripped = self._stripping.without(replaced)
+            unquarantined = self._stripping.unquarantined(replaced)
         except BaseException:
             self._stripping.forget()
             self.manifest = self._bare
             raise
-        self.manifest = replace(self._bare, stripped=stripped, superseded=replaced)
+        self.manifest = replace(self._bare, stripped=stripped, unquarantined=unquarantined, superseded=replaced)
 
     def _check_limit(self, files: list[CuratedFile]) -> None:
         size = sum(max(file.size, LEAST_BYTES) for file in files)

@@ -47,7 +47,7 @@ def _check_parts(manifest: Manifest) -> None:
 
 def _check_stripped(manifest: Manifest) -> None:
     may_go = {*manifest.superseded, *(file.file_id for file in manifest.rebuilt)}
-    for part in manifest.stripped:
+    for part in (*manifest.stripped, *manifest.unquarantined):
         if not part.removed_by_file.keys() <= may_go or (part.object is None) != (part.rows == 0):
             raise ValueError(f"{part.key} loses rows of files that keep theirs, or its {part.rows} rows are nowhere")
 

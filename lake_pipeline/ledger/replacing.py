@@ -33,6 +33,11 @@ def reserve(connection: Connection, claim: Claim, manifest: Manifest) -> None:
         values = {"batch_id": claim.batch_id, "parts": json.dumps(parts)}
         if connection.execute(query("reserve_files"), values).rowcount != len(parts):
             raise FilesMoved("Other batches replace some of the same published files; look at them again.")
+    if manifest.unquarantined:
+        quarantine = [{"key": part.key, "replaces": part.replaces} for part in manifest.unquarantined]
+        values = {"batch_id": claim.batch_id, "parts": json.dumps(quarantine)}
+        if connection.execute(query("reserve_quarantine_files"), values).rowcount != len(quarantine):
+            raise FilesMoved("Other batches replace some of the same files of quarantined records; look at them again.")
     if manifest.superseded:
         superseded = {"batch_id": claim.batch_id, "file_ids": list(manifest.superseded)}
         if connection.scalar(query("left_behind"), superseded):
@@ -41,6 +46,8 @@ def reserve(connection: Connection, claim: Claim, manifest: Manifest) -> None:
 
 def settle_replaced(connection: Connection, batch_id: str, kind: str, manifest: Manifest) -> None:
     """Give the files whose rows went their state, and rebuilt ones their account. After the commit."""
+    if manifest.unquarantined:
+        _strip_quarantine(connection, batch_id, manifest)
     if manifest.superseded:
         why = "forgotten by an operator" if kind == FORGET else "replaced by a newer version of the key"
         connection.execute(query("supersede_files"), {"file_ids": list(manifest.superseded), "why": why})
@@ -55,3 +62,18 @@ def settle_replaced(connection: Connection, batch_id: str, kind: str, manifest: 
                 f"Batch {batch_id} rebuilt {len(outcomes)} files, and not all of them are SUCCEEDED any more. Somebody "
                 "changed the ledger by hand; restore it from a backup."
             )
+
+
+def _strip_quarantine(connection: Connection, batch_id: str, manifest: Manifest) -> None:
+    parts = [
+        {
+            "key": part.key,
+            "rows": part.rows,
+            "size": part.object.size if part.object else None,
+            "etag": part.object.etag if part.object else None,
+        }
+        for part in manifest.unquarantined
+    ]
+    values = {"batch_id": batch_id, "parts": json.dumps(parts)}
+    connection.execute(query("remove_quarantine_files"), values)
+    connection.execute(query("strip_quarantine_files"), values)

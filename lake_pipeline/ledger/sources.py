@@ -73,6 +73,12 @@ class Sources(Database):
                 for row in connection.execute(query("lineage_of"), {"file_ids": sorted(file_ids)})
             ]
 
+    def quarantine_files_of(self, file_ids: Collection[int]) -> list[tuple[str, str]]:
+        """Key and ETag of the files that may hold quarantined records of some raw files: those of their batches."""
+        with self.transaction() as connection:
+            rows = connection.execute(query("quarantine_files_of"), {"file_ids": sorted(file_ids)})
+            return [(row.s3_key, row.etag) for row in rows]
+
     def curated_files_with(self, file_ids: Collection[int]) -> list[CuratedFile]:
         """The Parquet files that readers see and that hold rows of some raw files."""
         with self.transaction() as connection:

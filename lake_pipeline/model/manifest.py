@@ -79,6 +79,27 @@ class StrippedPart:
     def rows_before(self) -> int:
         return self.rows + sum(self.removed_by_file.values())
 
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return {
+            "key": self.key,
+            "replaces": self.replaces,
+            "rows": self.rows,
+            "removed_by_file": {str(file): rows for file, rows in self.removed_by_file.items()},
+            "object": asdict(self.object) if self.object else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StrippedPart:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+        return cls(
+            key=data["key"],
+            replaces=data["replaces"],
+            rows=data["rows"],
+            removed_by_file={int(file): rows for file, rows in data["removed_by_file"].items()},
+            object=PendingObject(**data["object"]) if data["object"] else None,
+        )
+
 
 class Outcome(StrEnum):
     """What became of a file in a batch."""
@@ -130,7 +151,8 @@ class Manifest:
     Where its contract makes a column wider, `rewritten` are the published files that had the narrower type as of
     the lake commit `as_of`; None where no type changes. `stripped` are published files that lose the rows of the raw
     files `superseded` (by id: they become SUPERSEDED), or of those that were `rebuilt` from their originals, with
-    their new accounts: those files stay SUCCEEDED.
+    their new accounts: those files stay SUCCEEDED. `unquarantined` are files of quarantined records that lose those of
+    the same raw files.
     """
 
     curated: tuple[CuratedPart, ...]
@@ -139,6 +161,7 @@ class Manifest:
     rewritten: tuple[RewrittenPart, ...] = ()
     as_of: int | None = None
     stripped: tuple[StrippedPart, ...] = ()
+    unquarantined: tuple[StrippedPart, ...] = ()
     superseded: tuple[int, ...] = ()
     rebuilt: tuple[FileOutcome, ...] = ()
 
@@ -148,14 +171,14 @@ class Manifest:
         return (
             *(part.object for part in self.quarantine),
             *(part.object for part in self.rewritten),
-            *(part.object for part in self.stripped if part.object),
+            *(part.object for part in (*self.unquarantined, *self.stripped) if part.object),
             *(part.object for part in self.curated),
         )
 
     @property
     def deleted(self) -> tuple[str, ...]:
         """The keys of published files of which no row stays."""
-        return tuple(part.key for part in self.stripped if part.object is None)
+        return tuple(part.key for part in (*self.unquarantined, *self.stripped) if part.object is None)
 
     @property
     def partitions(self) -> tuple[PartitionKey, ...]:
@@ -186,16 +209,8 @@ class Manifest:
                 for part in self.rewritten
             ],
             "as_of": self.as_of,
-            "stripped": [
-                {
-                    "key": part.key,
-                    "replaces": part.replaces,
-                    "rows": part.rows,
-                    "removed_by_file": {str(file): rows for file, rows in part.removed_by_file.items()},
-                    "object": asdict(part.object) if part.object else None,
-                }
-                for part in self.stripped
-            ],
+            "stripped": [part.to_json() for part in self.stripped],
+            "unquarantined": [part.to_json() for part in self.unquarantined],
             "superseded": list(self.superseded),
             "rebuilt": [file.to_json() for file in self.rebuilt],
         }
@@ -229,16 +244,8 @@ class Manifest:
             ),
             as_of=data.get("as_of"),
             # Nor have those from before rows could be taken out.
-            stripped=tuple(
-                StrippedPart(
-                    key=part["key"],
-                    replaces=part["replaces"],
-                    rows=part["rows"],
-                    removed_by_file={int(file): rows for file, rows in part["removed_by_file"].items()},
-                    object=PendingObject(**part["object"]) if part["object"] else None,
-                )
-                for part in data.get("stripped", ())
-            ),
+            stripped=tuple(map(StrippedPart.from_json, data.get("stripped", ()))),
+            unquarantined=tuple(map(StrippedPart.from_json, data.get("unquarantined", ()))),
             superseded=tuple(data.get("superseded", ())),
             rebuilt=tuple(map(FileOutcome.from_json, data.get("rebuilt", ()))),
         )

@@ -78,13 +78,11 @@ def _rows(url: str, sql: str) -> list[str]:
 
 
 def _quarantined(root: Path) -> list[str]:
-    """Each record once: every rebuild puts those of its files aside again. fsck counts them by batch."""
-    rows = {
+    return sorted(
         repr(row)
         for path in (root / "quarantine").rglob("*.parquet")
         for row in pq.read_table(path, partitioning=None).drop(["_batch_id", "_file_id"]).to_pylist()
-    }
-    return sorted(rows)
+    )
 
 
 def _originals(root: Path) -> list[str]:

@@ -162,9 +162,12 @@ def _records(mode: str, count: int) -> list[dict[str, Any]]:
 
 
 def _landing() -> dict[str, bytes]:
-    """Five files in two lanes: with broken records, without dates, refused as a whole, and empty."""
+    """Five files in two lanes: with broken records, without dates, refused as a whole, and empty.
+
+    Two of them have records in one file of quarantined records.
+    """
     return {
-        "2026/week06/good.json": ndjson(*_records("live", 6)),
+        "2026/week06/good.json": ndjson(*_records("live", 6), {"mode": "live"}),
         "2026/week06/broken.json": ndjson(*_records("live", 12)) + b"{broken\n" + ndjson({"mode": "live"}),
         "2026/week06/refused.json": b"{broken\n{broken too\n",
         "2026/week07/empty.json": b"",

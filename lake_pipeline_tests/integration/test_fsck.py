@@ -208,10 +208,25 @@ def test_a_file_that_was_replaced_and_stayed_behind_is_removed(lake: Lake, root:
         ledger_url,
         "UPDATE file_processing_status SET processing_status = 'SUPERSEDED' WHERE s3_key = '2026/week06/a.json'",
     )
-    assert problems(lake) == [(Problem.ORPHANED, key_of(root, part))]
-    assert mended(lake) == [(Problem.ORPHANED, True)]
+    assert problems(lake) == [(Problem.ORPHANED, "2026/week06/a.json"), (Problem.ORPHANED, key_of(root, part))]
+    assert mended(lake) == [(Problem.ORPHANED, True), (Problem.ORPHANED, False)]
     assert not part.exists()
-    assert found(lake) == []
+    [left] = found(lake)
+    assert "none of its records should be in quarantine, and 1 are" in left.text
+
+
+def test_records_that_are_in_quarantine_twice_are_doubled(lake: Lake, root: Path, ledger_url: str) -> None:
+    (part,) = (root / "quarantine").rglob("*.parquet")
+    again = part.with_name("again.parquet")
+    shutil.copy2(part, again)
+    run_sql(
+        ledger_url,
+        "INSERT INTO quarantine_file (s3_key, batch_id, rows, size_bytes, etag) "
+        "SELECT :copy, (SELECT batch_id FROM batch ORDER BY created_at LIMIT 1), rows, size_bytes, etag "
+        "FROM quarantine_file",
+        copy=key_of(root, again),
+    )
+    assert problems(lake) == [(Problem.DOUBLED, "2026/week06/a.json")]
 
 
 @pytest.mark.parametrize("shallow", [False, True])

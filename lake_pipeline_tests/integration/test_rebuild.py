@@ -24,7 +24,7 @@ from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import FileState
 from lake_pipeline_tests.factories import OPTIONS, ndjson
-from lake_pipeline_tests.lakes import ingest, is_sound, lake_at, land, published
+from lake_pipeline_tests.lakes import ingest, is_sound, lake_at, land, published, quarantined
 from lake_pipeline_tests.ledger_builders import claim_some, expire_leases, run_sql
 
 FIRST, SECOND = PartitionKey(date(2026, 2, 1), "live"), PartitionKey(date(2026, 2, 2), "live")
@@ -201,6 +201,39 @@ def test_a_rebuild_that_dies_half_published_is_finished_by_the_next_worker(
     list(ingest_all(lake))
 
     assert published(root) == before
+    assert is_sound(lake)
+
+
+def test_quarantined_records_of_a_rebuilt_file_are_there_once(lake: Lake, root: Path) -> None:
+    before = quarantined(root)
+    assert [file for file, _ in before] == [ALONE]
+
+    for _ in range(2):
+        rebuild(lake, [SECOND])
+
+        assert quarantined(root) == before
+        assert is_sound(lake)
+
+
+def test_quarantined_records_of_a_forgotten_file_go_and_those_of_its_neighbours_stay(lake: Lake, root: Path) -> None:
+    broken = {f"2026/week07/{name}.json": FILES[ALONE] + ndjson({"mode": "live"}) for name in "ab"}
+    land(root, broken)
+    ingest(lake)
+
+    forget(lake, "2026/week07/a.json")
+    assert [file for file, _ in quarantined(root)] == [ALONE, *["2026/week07/b.json"] * 2]
+    assert is_sound(lake)
+
+    forget(lake, "2026/week07/b.json")
+    assert [file for file, _ in quarantined(root)] == [ALONE]
+    assert is_sound(lake)
+
+
+def test_a_file_whose_quarantined_records_have_expired_is_rebuilt(lake: Lake, root: Path) -> None:
+    for path in (root / "quarantine").rglob("*.parquet"):
+        path.unlink()
+    rebuild(lake, [SECOND])
+    assert len(quarantined(root)) == 1
     assert is_sound(lake)
 
 

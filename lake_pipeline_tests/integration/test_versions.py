@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from lake_pipeline.ingest.publish import roll_forward
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.files import NewVersion
 from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, is_sound, lake_at, land, published
+from lake_pipeline_tests.lakes import ingest, is_sound, lake_at, land, published, quarantined
 from lake_pipeline_tests.ledger_builders import claim_some, expire_leases, let_retries_come, run_sql
 
 KEY = "2026/week06/a.json"
@@ -74,6 +75,17 @@ def test_a_new_version_takes_the_place_of_the_old_one_in_one_publish(lake: Lake,
         ledger_url, "SELECT file_id FROM file_processing_status WHERE s3_key = :key ORDER BY 1", key=KEY
     )
     assert lake.ledger.events(first[0])[-1].detail == "replaced by a newer version of the key"
+
+
+def test_quarantined_records_of_the_old_version_go_with_its_rows(lake: Lake, root: Path) -> None:
+    land(root, {KEY: rows_of(1) + ndjson({"v": 1})})
+    ingest(lake)
+    land(root, {KEY: rows_of(2) + ndjson({"v": 2})})
+
+    ingest(lake)
+
+    assert [json.loads(raw) for _, raw in quarantined(root)] == [{"v": 2}]
+    assert is_sound(lake)
 
 
 def test_a_file_that_keeps_its_other_rows_is_written_again_under_its_own_key(lake: Lake, root: Path) -> None:

@@ -23,26 +23,27 @@ def accounts(lake: Lake, shares: Iterable[Share] | None) -> Iterator[Finding]:
     ):
         # Rows of a file that the ledger does not know were found in their part already.
         if account and any(_judge(account[0], own if shares is not None else None)):
-            yield from _look_again(lake, account[0].file_id, deep=shares is not None)
+            yield from _look_again(lake, account[0].file_id, own, deep=shares is not None)
 
 
-def _look_again(lake: Lake, file_id: int, *, deep: bool) -> Iterator[Finding]:
+def _look_again(lake: Lake, file_id: int, seen: list[Share], *, deep: bool) -> Iterator[Finding]:
     """Read this file's parts once more, all at one time; where one of them is damaged, that was told already."""
     account = lake.ledger.account_of_id(file_id)
     if account is None:
         return
-    shares = _shares_of(lake, account) if deep else None
+    shares = _shares_of(lake, account, seen) if deep else None
     if not deep or shares is not None:
         yield from _judge(account, shares)
 
 
-def _shares_of(lake: Lake, account: FileAccount) -> list[Share] | None:
+def _shares_of(lake: Lake, account: FileAccount, seen: list[Share]) -> list[Share] | None:
     shares: list[Share] = []
     reader = Reader(lake, lambda share: shares.append(share) if share.file_id == account.file_id else None)
     for part in lake.ledger.curated_of_file(account.file_id):
         if any(reader.curated(part)):
             return None
-    for part in lake.ledger.quarantine_of_batch(account.batch_id) if account.batch_id else ():
+    batches = {batch_id for batch_id in (account.batch_id, *(share.batch_id for share in seen)) if batch_id}
+    for part in (part for batch_id in sorted(batches) for part in lake.ledger.quarantine_of_batch(batch_id)):
         if any(reader.quarantine(part)):
             return None
     return shares
@@ -58,12 +59,13 @@ def _judge(account: FileAccount, shares: list[Share] | None) -> Iterator[Finding
         )
     elif shares is not None and account.state is FileState.SUCCEEDED:
         yield from _judge_records(account, shares)
+    elif left := sum(share.records for share in shares or () if share.batch_id):
+        yield _finding(account, Problem.ORPHANED, f"none of its records should be in quarantine, and {left} are")
 
 
 def _judge_records(account: FileAccount, shares: list[Share]) -> Iterator[Finding]:
     published = [share for share in shares if share.batch_id is None]
-    # What an earlier batch put aside before the file was tried again does not count.
-    quarantined = [share for share in shares if share.batch_id == account.batch_id]
+    quarantined = [share for share in shares if share.batch_id is not None]
     there = sum(share.records for share in published), sum(share.records for share in quarantined)
     told = account.published or 0, account.quarantined or 0
     if there != told:

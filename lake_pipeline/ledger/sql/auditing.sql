@@ -100,7 +100,8 @@ WHERE batch_id = CAST(:batch_id AS uuid);
 -- name: is_being_published
 -- Whether a batch past its point of no return is about to show an object under this key.
 SELECT EXISTS (
-    SELECT FROM batch CROSS JOIN (VALUES ('curated'), ('rewritten'), ('stripped'), ('quarantine')) AS list (name)
+    SELECT FROM batch
+        CROSS JOIN (VALUES ('curated'), ('rewritten'), ('stripped'), ('unquarantined'), ('quarantine')) AS list (name)
         CROSS JOIN LATERAL json_array_elements(coalesce(manifest -> list.name, '[]')) AS part
     WHERE state = 'PUBLISHING' AND coalesce(part ->> 'key', part -> 'object' ->> 'key') = :s3_key
 );

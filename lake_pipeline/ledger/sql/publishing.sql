@@ -121,6 +121,17 @@ INSERT INTO quarantine_file (s3_key, batch_id, rows, size_bytes, etag)
 SELECT part.key, CAST(:batch_id AS uuid), part.rows, part.size, part.etag
 FROM json_to_recordset(CAST(:parts AS json)) AS part (key text, rows bigint, size bigint, etag text);
 
+-- name: remove_quarantine_files
+-- Forgets the files of quarantined records of which no record stays.
+DELETE FROM quarantine_file AS file USING json_to_recordset(CAST(:parts AS json)) AS part (key text, etag text)
+WHERE file.s3_key = part.key AND part.etag IS NULL AND file.replaced_by = CAST(:batch_id AS uuid);
+
+-- name: strip_quarantine_files
+-- The new versions of those that lost records.
+UPDATE quarantine_file AS file SET rows = part.rows, size_bytes = part.size, etag = part.etag, replaced_by = NULL
+FROM json_to_recordset(CAST(:parts AS json)) AS part (key text, rows bigint, size bigint, etag text)
+WHERE file.s3_key = part.key AND part.etag IS NOT NULL AND file.replaced_by = CAST(:batch_id AS uuid);
+
 -- name: finish_batch
 -- Ends a batch as published, with its account.
 UPDATE batch SET

@@ -76,6 +76,21 @@ WHERE removed_commit IS NULL AND curated_file_id IN (
 )
 ORDER BY partition_date, partition_mode, s3_key;
 
+-- name: quarantine_files_of
+-- The files of quarantined records of the batches that put records of some raw files aside.
+SELECT s3_key, etag FROM quarantine_file
+WHERE batch_id IN (
+    SELECT batch_id FROM file_processing_status
+    WHERE file_id = ANY (CAST(:file_ids AS bigint[])) AND rows_quarantined > 0
+)
+ORDER BY s3_key;
+
+-- name: reserve_quarantine_files
+-- Marks the files of quarantined records that a batch writes again or takes away, like the curated ones.
+UPDATE quarantine_file AS file SET replaced_by = CAST(:batch_id AS uuid)
+FROM json_to_recordset(CAST(:parts AS json)) AS part (key text, replaces text)
+WHERE file.s3_key = part.key AND file.replaced_by IS NULL AND file.etag = part.replaces;
+
 -- name: versions_of
 -- Every version of a key, or the file of an id.
 SELECT file_id, s3_key, etag, size_bytes, lane, attempts, expected_date, expected_mode, processing_status, archive_state,
