@@ -14,7 +14,7 @@ from lake_pipeline.errors import FilesMoved, LakeError, LeaseLost, OutcomeUnknow
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import roll_forward
-from lake_pipeline.ingest.reconcile import recover, sweep_if_possible
+from lake_pipeline.ingest.reconcile import finish_publications, recover, sweep_if_possible
 from lake_pipeline.ingest.stripping import Stripping
 from lake_pipeline.ingest.widening import pauses
 from lake_pipeline.ledger.owner import this_owner
@@ -111,6 +111,7 @@ def _record(lake: Lake, claim: Claim, heartbeat: Heartbeat, file_ids: tuple[int,
         except FilesMoved as error:
             log.info("Batch %s waits: %s", claim.batch_id, error)
             time.sleep(pause)
+            finish_publications(lake)
         except OutcomeUnknown:
             raise  # perhaps it is recorded, and then its parts are needed
         except BaseException:

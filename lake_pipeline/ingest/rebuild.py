@@ -96,8 +96,8 @@ def rebuild(lake: Lake, partitions: Collection[PartitionKey], on_progress: Progr
     Raises `PermanentError` where an original is gone or can't be converted any more, and where its records would now
     be in other partitions too: then nothing was changed. Else what an ingest raises.
     """
-    recover(lake)
     for _ in range(TRIES):
+        recover(lake)
         look = _look(lake, partitions)
         if not look.curated:
             return None

@@ -38,6 +38,19 @@ def recover(lake: Lake) -> None:
     reclaimed = lake.ledger.reclaim(
         owner_is_dead=owner_is_dead, max_lost=lake.max_attempts, run_lives=partial(run_lives, lake)
     )
+    finished = finish_publications(lake)
+    if reclaimed.batches or finished:
+        log.info("Gave back %d files and finished %d batches of workers that are gone", reclaimed.files, finished)
+        sweep_if_possible(lake)
+    archive_originals(lake)
+    lake.ledger.fold_backlog()
+
+
+def finish_publications(lake: Lake) -> int:
+    """Roll forward what workers that are gone left half published; returns how many batches that were.
+
+    Who waits for such a batch does this, because nobody else may be there.
+    """
     adopted = lake.ledger.adopt_publications(owner=this_owner(), owner_is_dead=owner_is_dead)
     for batch_id, manifest in adopted:
         log.info("Batch %s was left half published: rolling it forward", batch_id)
@@ -46,11 +59,7 @@ def recover(lake: Lake) -> None:
         except LakeError as error:
             # It stays PUBLISHING and is adopted again when its lease runs out; other work goes on meanwhile.
             log.error("Batch %s could not be rolled forward: %s", batch_id, error)
-    if reclaimed.batches or adopted:
-        log.info("Gave back %d files and finished %d batches of workers that are gone", reclaimed.files, len(adopted))
-        sweep_if_possible(lake)
-    archive_originals(lake)
-    lake.ledger.fold_backlog()
+    return len(adopted)
 
 
 def adopt_run(lake: Lake) -> tuple[Claim, str] | None:

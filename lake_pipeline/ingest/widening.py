@@ -22,6 +22,7 @@ from lake_pipeline.convert.rewriting import rewrite
 from lake_pipeline.errors import ContractMoved, FilesMoved, LakeError, ObjectChanged, ObjectMissing, VersionsMoved
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
+from lake_pipeline.ingest.reconcile import finish_publications
 from lake_pipeline.ingest.stripping import Stripping
 from lake_pipeline.ledger.views import CuratedFile
 from lake_pipeline.model.claims import Claim
@@ -91,6 +92,7 @@ class Recording:
             except FilesMoved as error:
                 log.info("Batch %s waits: %s", self._claim.batch_id, error)
                 time.sleep(pause)
+                finish_publications(self._lake)
         raise FilesMoved("Other batches kept publishing files that this one has to rewrite first; it is tried again.")
 
     def _complete(self, *, closed: bool) -> None:

@@ -204,6 +204,30 @@ def test_a_rebuild_that_dies_half_published_is_finished_by_the_next_worker(
     assert is_sound(lake)
 
 
+def test_who_waits_for_a_batch_that_died_half_published_finishes_it(
+    lake: Lake, root: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = lake.ledger.open_empty
+
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    def opens_late(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        with monkeypatch.context() as dying:
+            dying.setattr(type(lake.store), "publish", dies)
+            with pytest.raises(SystemExit):
+                rebuild(lake, [FIRST, SECOND])
+        expire_leases(ledger_url)
+        return opened(*arguments, **named)
+
+    monkeypatch.setattr(lake.ledger, "open_empty", opens_late)
+    forget(lake, SPANNING)
+
+    assert [row["n"] for row in published(root)] == [100]
+    assert is_sound(lake)
+
+
 def test_quarantined_records_of_a_rebuilt_file_are_there_once(lake: Lake, root: Path) -> None:
     before = quarantined(root)
     assert [file for file, _ in before] == [ALONE]
