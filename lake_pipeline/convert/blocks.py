@@ -83,7 +83,6 @@ class Piece:
     quarantined: list[QuarantinedRecord] = field(default_factory=list)
     counts: dict[int, Counts] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
-    text_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +135,7 @@ class BlockConverter:
         """Convert a block. With `whole_files`, rows of files with too many broken records are left out already."""
         block = _Block(segments, [self._placer.of_key(segment.file.key) for segment in segments])
         runs = list(self._parse(block))
-        piece = Piece(counts=block.counts(), text_bytes=len(block.lines))
+        piece = Piece(counts=block.counts())
         for run in runs:
             for position, problem in run.broken.items():
                 record = block.quarantined(position, problem.reason, str(problem))

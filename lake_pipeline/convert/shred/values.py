@@ -208,7 +208,7 @@ def number(text, at, limit, is_double):
             return _odd_number(text, begin, is_double)
         at, mantissa, part = _digits(text, at + 1, mantissa)
         byte = byte_at(text, at)
-        if part == 0 or whole + part > _SAFE_DIGITS or byte == 101 or byte == 69:
+        if part == 0 or part == 16 or whole + part > _SAFE_DIGITS or byte == 101 or byte == 69:
             return _odd_number(text, begin, is_double)
     elif mantissa > EXACT_INT:
         return -1, np.int64(0)
