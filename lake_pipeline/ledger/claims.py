@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping
+from datetime import date
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -153,18 +155,29 @@ def days_and_modes(partitions: Collection[PartitionKey]) -> dict[str, list[Any]]
 
 
 def raw_file(row: Row[Any], archived_at: str | None = None) -> RawFile:
-    """A row of the files as a value."""
-    expected = PartitionKey(row.expected_date, mode_of_key(row.expected_mode)) if row.expected_date else None
+    """A row of the files as a value; its first columns are those of `claim_files`.
+
+    By position, because a claim has hundreds of rows: by name they took 7 ms of a claim's 27.
+    """
+    file_id, key, etag, size, lane, attempts, day, mode_key = row[:8]
     return RawFile(
-        file_id=row.file_id,
-        key=row.s3_key,
-        etag=row.etag,
-        size=row.size_bytes,
-        lane=Lane(row.lane),
-        attempts=row.attempts,
-        expected=expected,
+        file_id=file_id,
+        key=key,
+        etag=etag,
+        size=size,
+        lane=_LANES[lane],
+        attempts=attempts,
+        expected=_partition(day, mode_key) if day else None,
         archived_at=archived_at,
     )
+
+
+_LANES = {lane.value: lane for lane in Lane}
+
+
+@lru_cache(maxsize=4096)
+def _partition(day: date, mode_key: str) -> PartitionKey:
+    return PartitionKey(day, mode_of_key(mode_key))
 
 
 def _fence(claim: Claim) -> dict[str, Any]:

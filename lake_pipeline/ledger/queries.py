@@ -14,6 +14,7 @@ from sqlalchemy import TextClause, text
 _HEAD = re.compile(r"^-- name: (\w+)\n((?:-- .*\n)+)", re.MULTILINE)
 
 
+@cache
 def query(name: str) -> TextClause:
     """The query called `name`. Raises KeyError for any other name."""
     return text(all_queries()[name])
