@@ -1,15 +1,19 @@
-"""Open lakes for tests: a directory store and a real ledger, and what readers see of them."""
+"""Open lakes for tests: a directory store and a real ledger, what readers see of them, and what happens to them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+import pytest
 
 from lake_pipeline.convert.in_process import InProcessEngine
+from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Engine, Progress
 from lake_pipeline.ingest.batch import ingest_all
 from lake_pipeline.ingest.discover import discover
 from lake_pipeline.ingest.fsck.audit import Audit
@@ -51,6 +55,35 @@ def is_sound(lake: Lake) -> bool:
     assert (wrong, found) == ([], [])
     assert status.rows_read == status.rows_published + status.rows_quarantined
     return status.rows_published == sum(file.rows for file in lake.ledger.curated_files())
+
+
+class Interrupted:
+    """An engine that lets something happen after it has converted its first batch."""
+
+    name = "in_process"
+
+    def __init__(self, inner: Engine, then: Callable[[], object]) -> None:
+        self._inner = inner
+        self._then: Callable[[], object] | None = then
+
+    def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
+        report = self._inner.convert(request, on_progress=on_progress)
+        then, self._then = self._then, None
+        if then:
+            then()
+        return report
+
+
+@contextmanager
+def dying_half_published(lake: Lake) -> Iterator[None]:
+    """Whoever publishes here ends at the first object, as if it were killed: past its point of no return."""
+
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):  # noqa: PT012
+        patch.setattr(type(lake.store), "publish", dies)
+        yield
 
 
 def published(root: Path) -> list[dict[str, Any]]:

@@ -82,7 +82,6 @@ def forget(lake: Lake, file: str) -> Forgotten:
             sweep_if_possible(lake)
             raise
         roll_forward(lake, claim.batch_id, manifest)
-    _forgettable_later(lake, file)
     return Forgotten(
         batch_id=claim.batch_id,
         before=before,
@@ -109,6 +108,7 @@ def _record(lake: Lake, claim: Claim, heartbeat: Heartbeat, file_ids: tuple[int,
             lake.ledger.record_manifest(claim, manifest, contract)
             return manifest
         except FilesMoved as error:
+            moved = error
             log.info("Batch %s waits: %s", claim.batch_id, error)
             time.sleep(pause)
             finish_publications(lake)
@@ -118,7 +118,7 @@ def _record(lake: Lake, claim: Claim, heartbeat: Heartbeat, file_ids: tuple[int,
             stripping.forget()
             raise
     stripping.forget()
-    raise FilesMoved("Other batches kept replacing the same published files; try again.")
+    raise FilesMoved(f"Nothing was forgotten: others kept working on the same files. Try again. ({moved})")
 
 
 def _forgettable(before: Lineage, file: str) -> tuple[int, ...]:
@@ -131,9 +131,3 @@ def _forgettable(before: Lineage, file: str) -> tuple[int, ...]:
             "`lake release`, and forget it then."
         )
     return tuple(version.file.file_id for version in left)
-
-
-def _forgettable_later(lake: Lake, file: str) -> None:
-    """Raises `PermanentError` where a worker claimed the file in between."""
-    if any(version.state is not FileState.SUPERSEDED for version in lake.ledger.versions_of(file)):
-        raise PermanentError(f"{file} was claimed by a worker in the meantime. Wait until it is done; then again.")

@@ -61,10 +61,10 @@ class Publishing(Database):
         """
         check_manifest(claim, manifest)
         with self.transaction() as connection:
-            self._hold(connection, claim)
+            kind = self._hold(connection, claim)
             one_at_a_time(connection)
             check_versions(connection, claim, manifest, new_version)
-            reserve(connection, claim, manifest)
+            reserve(connection, claim, kind, manifest)
             version = self._contract_for(connection, claim, manifest, contract)
             if evidence is not None and manifest.curated:
                 add_evidence(connection, claim, evidence, version)
@@ -88,14 +88,15 @@ class Publishing(Database):
         latest = latest_contract(connection)
         return latest.version if latest else 0
 
-    def _hold(self, connection: Connection, claim: Claim) -> None:
-        """Lock the claim. Raises `LeaseLost` unless it still holds exactly its files."""
-        fence = {"batch_id": claim.batch_id, "owner": claim.owner}
-        if connection.execute(query("hold_claim"), fence).one_or_none() is None:
+    def _hold(self, connection: Connection, claim: Claim) -> str:
+        """Lock the claim and tell its kind. Raises `LeaseLost` unless it still holds exactly its files."""
+        kind: str | None = connection.scalar(query("hold_claim"), {"batch_id": claim.batch_id, "owner": claim.owner})
+        if kind is None:
             raise LeaseLost(claim.batch_id)
         held = connection.scalars(query("ids_of_claim"), {"batch_id": claim.batch_id})
         if set(held) != {file.file_id for file in claim.files}:
             raise LeaseLost(claim.batch_id)
+        return kind
 
     def finish_publish(self, batch_id: str, *, max_attempts: int) -> bool:
         """Settle a batch whose objects are all visible; False when that was done before.

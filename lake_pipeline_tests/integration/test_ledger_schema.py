@@ -243,7 +243,7 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
     ("note_engine_run_on_files", {**BATCH, "run_id": "jr_1"}, "file_of_claim"),
     ("other_versions", BATCH, "file_identity"),
     ("step_back", {**BATCH, "owner": "me", "file_ids": [1], "whys": ["why"]}, "file_of_claim"),
-    ("supersede_files", {"file_ids": [1, 2], "why": "why"}, "file_processing_status_pkey"),
+    ("supersede_files", {"file_ids": [1, 2], "why": "why", "states": ["PENDING"]}, "file_processing_status_pkey"),
     ("settle_rebuilt", {**BATCH, "outcomes": '[{"file_id": 1}]', "parser_version": "1"}, "file_processing_status_pkey"),
     ("versions_of", {"key": "k", "file_id": 7}, "file_identity"),
     ("sources_of_partitions", {"days": [LIVE.day], "modes": [LIVE.mode_key]}, "file_processing_status_pkey"),

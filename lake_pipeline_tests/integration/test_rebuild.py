@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -12,19 +15,29 @@ import pytest
 from click.testing import CliRunner
 
 from lake_pipeline.cli import main
-from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.errors import PermanentError
 from lake_pipeline.ingest.archive import archive_originals
 from lake_pipeline.ingest.batch import ingest_all
 from lake_pipeline.ingest.discover import discover
 from lake_pipeline.ingest.forget import forget, lineage
 from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.publish import roll_forward
 from lake_pipeline.ingest.rebuild import published_partitions, rebuild
+from lake_pipeline.ingest.stripping import Stripping
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import FileState
 from lake_pipeline_tests.factories import OPTIONS, ndjson
-from lake_pipeline_tests.lakes import ingest, is_sound, lake_at, land, published, quarantined
+from lake_pipeline_tests.lakes import (
+    Interrupted,
+    dying_half_published,
+    ingest,
+    is_sound,
+    lake_at,
+    land,
+    published,
+    quarantined,
+)
 from lake_pipeline_tests.ledger_builders import claim_some, expire_leases, run_sql
 
 FIRST, SECOND = PartitionKey(date(2026, 2, 1), "live"), PartitionKey(date(2026, 2, 2), "live")
@@ -137,23 +150,6 @@ def test_an_original_that_is_gone_stops_the_rebuild_and_is_named(lake: Lake, roo
     assert published(root) == before
 
 
-class Interrupted:
-    """An engine that lets something happen after it has converted."""
-
-    name = "in_process"
-
-    def __init__(self, inner: Any, then: Any) -> None:
-        self._inner = inner
-        self._then = then
-
-    def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
-        report: ConversionReport = self._inner.convert(request, on_progress=on_progress)
-        then, self._then = self._then, None
-        if then:
-            then()
-        return report
-
-
 def test_what_others_publish_into_the_partition_meanwhile_stays(lake: Lake, root: Path) -> None:
     def come() -> None:
         land(root, {"2026/week06/late.json": ndjson({"event_time": "2026-02-01", "mode": "live", "n": 500})})
@@ -184,17 +180,11 @@ def test_a_file_that_is_forgotten_meanwhile_stays_forgotten(lake: Lake, root: Pa
 
 
 def test_a_rebuild_that_dies_half_published_is_finished_by_the_next_worker(
-    lake: Lake, root: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, root: Path, ledger_url: str
 ) -> None:
     before = published(root)
-
-    def dies(*_: object) -> None:
-        raise SystemExit
-
-    monkeypatch.setattr(type(lake.store), "publish", dies)
-    with pytest.raises(SystemExit):
+    with dying_half_published(lake):
         rebuild(lake, [FIRST, SECOND])
-    monkeypatch.undo()
     assert published(root) == [], "taken away, and not there yet: missing for a moment, and never twice"
     expire_leases(ledger_url)
 
@@ -209,15 +199,10 @@ def test_who_waits_for_a_batch_that_died_half_published_finishes_it(
 ) -> None:
     opened = lake.ledger.open_empty
 
-    def dies(*_: object) -> None:
-        raise SystemExit
-
     def opens_late(*arguments: Any, **named: Any) -> Any:
         monkeypatch.undo()
-        with monkeypatch.context() as dying:
-            dying.setattr(type(lake.store), "publish", dies)
-            with pytest.raises(SystemExit):
-                rebuild(lake, [FIRST, SECOND])
+        with dying_half_published(lake):
+            rebuild(lake, [FIRST, SECOND])
         expire_leases(ledger_url)
         return opened(*arguments, **named)
 
@@ -314,6 +299,82 @@ def test_a_file_in_the_hands_of_a_worker_is_not_forgotten(lake: Lake, root: Path
     with pytest.raises(PermanentError, match="lake release"):
         forget(lake, "2026/week06/new.json")
     lake.ledger.renew(claim)
+
+
+NEW = {"2026/week06/new.json": ndjson({"event_time": "2026-02-01", "mode": "live", "n": 1}, {"n": 2})}
+
+
+def forget_while(lake: Lake, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Forget the file of `NEW`; after the look at its rows, and before that is recorded, something happens."""
+    real = Stripping.unquarantined
+    once = iter([happens])
+
+    def then(self: Stripping, file_ids: Collection[int]) -> Any:
+        found = real(self, file_ids)
+        for happen in once:
+            happen()
+        return found
+
+    monkeypatch.setattr(Stripping, "unquarantined", then)
+    forget(lake, *NEW)
+
+
+@pytest.mark.parametrize("records", [FILES[ALONE], ndjson({"n": 2})], ids=["rows", "only quarantined records"])
+def test_a_file_that_succeeds_while_it_is_being_forgotten_is_forgotten_with_what_it_published(
+    lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch, records: bytes
+) -> None:
+    before = published(root), quarantined(root)
+    land(root, dict.fromkeys(NEW, records))
+    discover(lake)
+    tolerant = replace(lake, options=replace(OPTIONS, max_bad_share=1.0))
+
+    forget_while(lake, monkeypatch, lambda: ingest(tolerant))
+
+    assert (published(root), quarantined(root)) == before
+    assert is_sound(lake)
+
+
+def test_a_file_that_is_claimed_while_it_is_being_forgotten_is_waited_for(
+    lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = published(root), quarantined(root)
+    land(root, NEW)
+    discover(lake)
+    begun, worker = threading.Event(), threading.Thread(target=lambda: list(ingest_all(slow)))
+
+    def slowly() -> None:
+        begun.set()
+        time.sleep(0.3)
+
+    slow = replace(lake, engine=Interrupted(lake.engine, slowly))
+
+    def is_claimed() -> None:
+        worker.start()
+        begun.wait(10)
+
+    forget_while(lake, monkeypatch, is_claimed)
+    worker.join()
+
+    assert (published(root), quarantined(root)) == before
+    assert is_sound(lake)
+
+
+def test_a_file_is_out_of_reach_of_workers_once_its_forgetting_is_recorded(
+    lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(root, NEW)
+    discover(lake)
+    claims: list[object] = []
+
+    def claims_first(lake: Lake, *rest: Any) -> None:
+        claims.extend(ingest_all(lake))
+        roll_forward(lake, *rest)
+
+    monkeypatch.setattr("lake_pipeline.ingest.forget.roll_forward", claims_first)
+    forget(lake, *NEW)
+
+    assert claims == []
+    assert is_sound(lake)
 
 
 def test_the_commands_say_what_they_did(

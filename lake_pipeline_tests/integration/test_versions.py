@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.errors import TransientError
 from lake_pipeline.ingest.batch import ingest_all, ingest_batch
 from lake_pipeline.ingest.discover import discover
@@ -20,7 +19,16 @@ from lake_pipeline.ingest.publish import roll_forward
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.files import NewVersion
 from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, is_sound, lake_at, land, published, quarantined
+from lake_pipeline_tests.lakes import (
+    Interrupted,
+    dying_half_published,
+    ingest,
+    is_sound,
+    lake_at,
+    land,
+    published,
+    quarantined,
+)
 from lake_pipeline_tests.ledger_builders import claim_some, expire_leases, let_retries_come, run_sql
 
 KEY = "2026/week06/a.json"
@@ -150,23 +158,6 @@ def test_an_old_version_that_was_never_published_gives_way(
     assert is_sound(lake)
 
 
-class Interrupted:
-    """An engine that does something after it has converted its first batch."""
-
-    name = "in_process"
-
-    def __init__(self, inner: Any, then: Callable[[], None]) -> None:
-        self._inner = inner
-        self._then: Callable[[], None] | None = then
-
-    def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
-        report: ConversionReport = self._inner.convert(request, on_progress=on_progress)
-        then, self._then = self._then, None
-        if then:
-            then()
-        return report
-
-
 def test_a_version_that_comes_while_the_old_one_is_converted_is_the_one_that_is_published(
     lake: Lake, root: Path, ledger_url: str
 ) -> None:
@@ -277,18 +268,12 @@ def test_a_new_version_that_is_refused_leaves_the_old_rows_where_they_are(
 
 
 def test_a_replacement_that_dies_half_published_is_finished_by_the_next_worker(
-    lake: Lake, root: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, root: Path, ledger_url: str
 ) -> None:
     ingest(lake)
     land(root, {KEY: rows_of(2)})
-
-    def dies(*_: object) -> None:
-        raise SystemExit
-
-    monkeypatch.setattr(type(lake.store), "publish", dies)
-    with pytest.raises(SystemExit):
+    with dying_half_published(lake):
         ingest(lake)
-    monkeypatch.undo()
     expire_leases(ledger_url)
 
     assert list(ingest_all(lake)) == []

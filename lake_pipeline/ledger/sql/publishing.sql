@@ -2,7 +2,7 @@
 
 -- name: hold_claim
 -- Locks a batch before its point of no return, if this worker still holds it.
-SELECT files FROM batch
+SELECT kind FROM batch
 WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :owner AND state = 'CLAIMED' FOR UPDATE;
 
 -- name: ids_of_claim

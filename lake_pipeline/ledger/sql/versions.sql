@@ -29,23 +29,37 @@ WHERE file.s3_key = part.key AND file.removed_commit IS NULL AND file.replaced_b
     AND file.etag = part.replaces AND file.rows = part.before;
 
 -- name: left_behind
--- Whether some rows of raw files are published in files that a batch has not marked.
+-- Whether a batch that takes raw files out has missed something of them: rows in published files that it has not marked,
+-- quarantined records of a file that ended after the batch began, or a worker that may publish more.
 SELECT EXISTS (
     SELECT FROM lineage JOIN curated_file USING (curated_file_id)
     WHERE lineage.file_id = ANY (CAST(:file_ids AS bigint[])) AND removed_commit IS NULL
         AND replaced_by IS DISTINCT FROM CAST(:batch_id AS uuid)
+) OR EXISTS (
+    SELECT FROM file_processing_status AS file JOIN batch AS own ON own.batch_id = CAST(:batch_id AS uuid)
+    WHERE file.file_id = ANY (CAST(:file_ids AS bigint[])) AND (
+        file.processing_status = 'PROCESSING'
+        OR (
+            file.rows_quarantined > 0 AND file.processed_at > own.created_at
+            -- Which of them hold records of this file the ledger does not know; one at least does, and is marked.
+            AND EXISTS (SELECT FROM quarantine_file WHERE quarantine_file.batch_id = file.batch_id)
+            AND NOT EXISTS (
+                SELECT FROM quarantine_file
+                WHERE quarantine_file.batch_id = file.batch_id AND replaced_by = CAST(:batch_id AS uuid)
+            )
+        )
+    )
 );
 
 -- name: supersede_files
--- Ends files that have no rows in the lake any more. One that is being processed finds out by itself.
+-- Ends files that have no rows in the lake any more, or will never have any, where they are in one of some states.
 UPDATE file_processing_status SET
     processing_status = 'SUPERSEDED', next_attempt_at = NULL, error_message = :why,
     -- An original that still stood in the landing zone has been overwritten, or stays there.
     archive_state = CASE archive_state WHEN 'WAITING' THEN 'NONE' ELSE archive_state END,
     archive_key = CASE archive_state WHEN 'WAITING' THEN NULL ELSE archive_key END,
     updated_at = now()
-WHERE file_id = ANY (CAST(:file_ids AS bigint[]))
-    AND processing_status IN ('PENDING', 'FAILED', 'QUARANTINED', 'SUCCEEDED');
+WHERE file_id = ANY (CAST(:file_ids AS bigint[])) AND processing_status = ANY (CAST(:states AS text[]));
 
 -- name: settle_rebuilt
 -- Writes the new accounts of rebuilt files; what is published of each is what lineage says after the commit.
