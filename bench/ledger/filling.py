@@ -81,7 +81,7 @@ WHERE indrelid = 'file_processing_status'::regclass AND NOT indisprimary
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
 """)
 
-_IDENTITY = "ADD CONSTRAINT file_identity UNIQUE (s3_key, etag)"
+_IDENTITY = "ADD CONSTRAINT file_identity UNIQUE (s3_key, etag, times_back)"
 
 
 def fill(database: Database, files: int) -> None:

@@ -40,13 +40,19 @@ def discover(lake: Lake, on_progress: Callable[[int], None] | None = None) -> Di
     Idempotent; memory is bounded by a page. Raises `StorageUnavailable` or `LedgerUnavailable`; what was
     registered before stays registered.
     """
-    return register(lake, landing_objects(lake.store), on_progress)
+    return _register(lake, landing_objects(lake.store), on_progress, stands_now=True)
 
 
 def register(lake: Lake, found: Iterable[ObjectInfo], on_progress: Callable[[int], None] | None = None) -> Discovery:
-    """The same for objects that somebody else has listed: an inventory, or events."""
+    """The same for objects that somebody else has listed, some time ago: an inventory, or events."""
+    return _register(lake, found, on_progress, stands_now=False)
+
+
+def _register(
+    lake: Lake, found: Iterable[ObjectInfo], on_progress: Callable[[int], None] | None, *, stands_now: bool
+) -> Discovery:
     sieve = _Sieve(lake, on_progress)
-    registered = lake.ledger.register(sieve.files(found))
+    registered = lake.ledger.register(sieve.files(found), stands_now=stands_now)
     return Discovery(
         seen=sieve.seen,
         new=registered.new,

@@ -78,7 +78,7 @@ class Auditing(Database):
 
     def files_by_key(self) -> Iterator[AuditedFile]:
         """Every version of every raw file, by key (code points) and ETag."""
-        return map(_file, self._pages(query("files_by_key"), {"s3_key": "", "etag": ""}))
+        return map(_file, self._pages(query("files_by_key"), {"s3_key": "", "etag": "", "times_back": 0}))
 
     def versions_of_key(self, key: str) -> list[AuditedFile]:
         """The versions of one raw file."""

@@ -59,33 +59,42 @@ class Registration:
 class Registering(Database):
     """The part of the ledger that takes files in."""
 
-    def register(self, found: Iterable[DiscoveredFile]) -> Registration:
+    def register(self, found: Iterable[DiscoveredFile], *, stands_now: bool = False) -> Registration:
         """Register every object version of `found` that the ledger does not know yet, as PENDING.
+
+        `stands_now`: it was listed just now, so what the ledger knows as an earlier version of its key has returned
+        and is new again. An inventory or a message may be older than the newest version, and tells nothing of that.
 
         A frozen one goes to quarantine until it is seen again and is frozen no more. Idempotent. Raises
         `LedgerUnavailable`, and `PermanentError` for a key that is no valid text; what came before it stays registered.
         """
         total = Registration()
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="register") as pool:
-            for registered in self._written(pool, found):
+            for registered in self._written(pool, found, stands_now):
                 total += registered.result()
         return total
 
-    def _written(self, pool: ThreadPoolExecutor, found: Iterable[DiscoveredFile]) -> Iterator[Future[Registration]]:
+    def _written(
+        self, pool: ThreadPoolExecutor, found: Iterable[DiscoveredFile], stands_now: bool
+    ) -> Iterator[Future[Registration]]:
         """The pages in their order, each when at most `WRITERS` are being written."""
         writing: deque[Future[Registration]] = deque()
         remaining = iter(found)
         while page := list(islice(remaining, PAGE)):
             any_frozen = any(file.frozen for file in page)
-            writing.append(pool.submit(self._register_page, len(page), "".join(map(_line, page)), any_frozen))
+            lines = "".join(map(_line, page))
+            writing.append(pool.submit(self._register_page, len(page), lines, any_frozen, stands_now))
             if len(writing) > WRITERS:
                 yield writing.popleft()
         yield from writing
 
-    def _register_page(self, count: int, lines: str, any_frozen: bool) -> Registration:
+    def _register_page(self, count: int, lines: str, any_frozen: bool, stands_now: bool) -> Registration:
         with self.transaction() as connection:
             self._copy(connection, lines)
             new, size = connection.execute(query("register_arrivals")).one()
+            if stands_now and new < count:
+                returned = connection.execute(query("register_returned")).one()
+                new, size = new + returned.files, size + returned.bytes
             thawed = connection.execute(query("thaw_arrivals")).rowcount
             if any_frozen:
                 connection.execute(query("freeze_arrivals"), {"message": FROZEN_MESSAGE})

@@ -247,7 +247,7 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
     ("settle_rebuilt", {**BATCH, "outcomes": '[{"file_id": 1}]', "parser_version": "1"}, "file_processing_status_pkey"),
     ("versions_of", {"key": "k", "file_id": 7}, "file_identity"),
     ("sources_of_partitions", {"days": [LIVE.day], "modes": [LIVE.mode_key]}, "file_processing_status_pkey"),
-    ("files_by_key", {"s3_key": "k", "etag": "e", "limit": 500}, "file_identity"),
+    ("files_by_key", {"s3_key": "k", "etag": "e", "times_back": 0, "limit": 500}, "file_identity"),
     ("refused", REFUSED, "file_refused"),
     ("bring_back", {**REFUSED, "after": 0, "limit": 500}, "file_refused"),
 ]

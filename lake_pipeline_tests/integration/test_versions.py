@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,8 @@ import pytest
 
 from lake_pipeline.errors import TransientError
 from lake_pipeline.ingest.batch import ingest_all, ingest_batch
-from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ingest.discover import discover, register
+from lake_pipeline.ingest.fsck.audit import Audit
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.publish import roll_forward
 from lake_pipeline.ledger.ledger import Ledger
@@ -291,4 +293,84 @@ def test_a_replacement_and_wider_numbers_in_one_batch(lake: Lake, root: Path) ->
 
     assert result.error is None
     assert [row["v"] for row in published(root)] in ([None, 99], [99, None])
+    assert is_sound(lake)
+
+
+def lands_as_before(root: Path, content: bytes) -> None:
+    """The same bytes and the same time, hence the ETag that the key had once."""
+    land(root, {KEY: content})
+    os.utime(root / KEY, ns=(LONG_AGO, LONG_AGO))
+
+
+LONG_AGO = 1_700_000_000 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [(NewVersion.REPLACE, [1] * 4), (NewVersion.APPEND, [1] * 8 + [2] * 4), (NewVersion.IGNORE, [1] * 4)],
+)
+def test_content_that_returns_is_a_new_version(
+    lake: Lake, root: Path, ledger_url: str, policy: NewVersion, expected: list[int]
+) -> None:
+    lake = replace(lake, new_version=policy)
+    for content in (rows_of(1), rows_of(2), rows_of(1)):
+        lands_as_before(root, content)
+        if content != rows_of(1):
+            os.utime(root / KEY)
+        ingest(lake)
+
+    assert [v for v in versions(root) if v != 99] == expected
+    assert states(ledger_url)[-1] == ("SUPERSEDED" if policy is NewVersion.IGNORE else "SUCCEEDED")
+    assert len(states(ledger_url)) == 3
+    assert discover(lake).new == 0
+    assert is_sound(lake)
+
+
+def test_content_may_return_again_and_again(lake: Lake, root: Path, ledger_url: str) -> None:
+    for number in range(3):
+        lands_as_before(root, rows_of(1))
+        ingest(lake)
+        land(root, {KEY: rows_of(10 + number)})
+        ingest(lake)
+
+    assert states(ledger_url) == ["SUPERSEDED"] * 5 + ["SUCCEEDED"]
+    assert [v for v in versions(root) if v != 99] == [12] * 4
+    assert is_sound(lake)
+
+
+def test_content_that_returns_before_anybody_converted_it_is_what_is_published(lake: Lake, root: Path) -> None:
+    for content in (rows_of(1), rows_of(2), rows_of(1)):
+        lands_as_before(root, content)
+        if content != rows_of(1):
+            os.utime(root / KEY)
+        discover(lake)
+
+    list(ingest_all(lake))
+
+    assert [v for v in versions(root) if v != 99] == [1] * 4
+    assert is_sound(lake)
+
+
+def test_an_old_message_about_an_object_brings_nothing_back(lake: Lake, root: Path) -> None:
+    lands_as_before(root, rows_of(1))
+    old = lake.store.stat(KEY)
+    assert old is not None
+    ingest(lake)
+    land(root, {KEY: rows_of(2)})
+    ingest(lake)
+
+    assert register(lake, [old]).new == 0
+
+
+def test_fsck_leaves_content_that_returned_for_the_next_listing(lake: Lake, root: Path) -> None:
+    lands_as_before(root, rows_of(1))
+    ingest(lake)
+    land(root, {KEY: rows_of(2)})
+    ingest(lake)
+    lands_as_before(root, rows_of(1))
+
+    assert list(Audit(lake=lake, repair=True).findings()) == []
+
+    ingest(lake)
+    assert [v for v in versions(root) if v != 99] == [1] * 4
     assert is_sound(lake)

@@ -268,7 +268,7 @@ def test_a_message_stays_in_the_queue_until_its_file_is_registered(
     assert deleted == []
 
 
-def _breaks(*_: Any) -> None:
+def _breaks(*_: Any, **__: Any) -> None:
     raise RuntimeError
 
 

@@ -40,8 +40,10 @@ def archive(lake: Lake) -> Iterator[Finding]:
 
 
 def _judge_landed(lake: Lake, found: ObjectInfo | None, versions: Sequence[AuditedFile]) -> Iterator[Finding]:
+    newest = max((file.file_id for file in versions), default=0)
     for file in versions:
-        here = found is not None and found.etag == file.etag
+        # An earlier version stands there again: content that returned, and the next listing registers it anew.
+        here = found is not None and found.etag == file.etag and file.file_id == newest
         if found is None and file.state in UNCONVERTED:
             yield Finding(
                 problem=Problem.MISSING,

@@ -3,18 +3,18 @@
 
 -- name: files_by_key
 -- A page of all file versions in the order of their keys.
-SELECT file_id, s3_key, etag, size_bytes, processing_status, archive_state, archive_key,
+SELECT file_id, s3_key, etag, times_back, size_bytes, processing_status, archive_state, archive_key,
     EXTRACT(epoch FROM now() - updated_at) AS age
 FROM file_processing_status
-WHERE (s3_key, etag) > (:s3_key, :etag)
-ORDER BY s3_key, etag LIMIT :limit;
+WHERE (s3_key, etag, times_back) > (:s3_key, :etag, :times_back)
+ORDER BY s3_key, etag, times_back LIMIT :limit;
 
 -- name: versions_of_key
 -- All versions of one key.
 SELECT file_id, s3_key, etag, size_bytes, processing_status, archive_state, archive_key,
     EXTRACT(epoch FROM now() - updated_at) AS age
 FROM file_processing_status
-WHERE s3_key = :s3_key ORDER BY etag;
+WHERE s3_key = :s3_key ORDER BY file_id;
 
 -- name: files_by_archive_key
 -- A page of the files that have a place in the archive, in the order of these places.

@@ -21,7 +21,26 @@ COPY arriving_file (s3_key, etag, size_bytes, lane, expected_date, expected_mode
 WITH registered AS (
     INSERT INTO file_processing_status (s3_key, etag, size_bytes, lane, expected_date, expected_mode)
     SELECT s3_key, etag, size_bytes, lane, expected_date, expected_mode FROM arriving_file ORDER BY s3_key, etag
-    ON CONFLICT (s3_key, etag) DO NOTHING
+    ON CONFLICT (s3_key, etag, times_back) DO NOTHING
+    RETURNING size_bytes
+)
+SELECT count(*) AS files, CAST(coalesce(sum(size_bytes), 0) AS bigint) AS bytes FROM registered;
+
+-- name: register_returned
+-- Registers once more what stands under its key with an ETag from before the newest version that the ledger knows.
+WITH registered AS (
+    INSERT INTO file_processing_status (s3_key, etag, times_back, size_bytes, lane, expected_date, expected_mode)
+    SELECT s3_key, etag, known.times_back + 1, found.size_bytes, found.lane, found.expected_date, found.expected_mode
+    FROM arriving_file AS found JOIN file_processing_status AS known USING (s3_key, etag)
+    WHERE EXISTS (
+        SELECT FROM file_processing_status AS newer
+        WHERE newer.s3_key = known.s3_key AND newer.file_id > known.file_id AND newer.etag <> known.etag
+    ) AND NOT EXISTS (
+        SELECT FROM file_processing_status AS again
+        WHERE again.s3_key = known.s3_key AND again.etag = known.etag AND again.times_back > known.times_back
+    )
+    ORDER BY s3_key, etag
+    ON CONFLICT (s3_key, etag, times_back) DO NOTHING
     RETURNING size_bytes
 )
 SELECT count(*) AS files, CAST(coalesce(sum(size_bytes), 0) AS bigint) AS bytes FROM registered;
