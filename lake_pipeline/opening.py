@@ -71,6 +71,7 @@ def connect_lake(settings: Settings) -> Lake:
         max_attempts=settings.max_attempts,
         rewrite_bytes=settings.rewrite_bytes,
         new_version=settings.new_version,
+        quarantine_days=settings.quarantine_days,
     )
 
 

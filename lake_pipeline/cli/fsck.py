@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--shallow", is_flag=True, help="Compare names and sizes only, and read no published file.")
-@click.option("--repair", is_flag=True, help="Mend what is safe: nothing that only one copy exists of is touched.")
+@click.option(
+    "--repair", is_flag=True, help="Mend what is safe, and rebuild what readers miss. No original is touched."
+)
 @as_json
 def fsck(shallow: bool, repair: bool, json_: bool) -> None:
     """Compare the store with the ledger, both ways, and tell everything that is wrong.
@@ -30,14 +32,17 @@ def fsck(shallow: bool, repair: bool, json_: bool) -> None:
     found: Counter[str] = Counter()
     mended = 0
     with open_lake(load_settings()) as lake, waiting("Comparing the store with the ledger"):
-        for finding in Audit(lake=lake, shallow=shallow, repair=repair).findings():
+        audit = Audit(lake=lake, shallow=shallow, repair=repair)
+        for finding in audit.findings():
             found[finding.problem] += 1
             mended += finding.mended
             print_json(_as_json(finding)) if json_ else click.echo(_line(finding))
     left = found.total() - mended
     if json_:
-        print_json({"clean": not left, "found": dict(found), "mended": mended})
+        print_json({"clean": not left, "found": dict(found), "mended": mended, "expired": audit.expired})
     else:
+        if audit.expired:
+            click.echo(f"{audit.expired} files of quarantined records have expired, as LAKE_QUARANTINE_DAYS says.")
         click.echo(_summary(found.total(), mended))
     if left:
         raise click.ClickException(f"{left} {'thing is' if left == 1 else 'things are'} wrong.")
@@ -48,7 +53,7 @@ def _as_json(finding: Finding) -> dict[str, Any]:
         "problem": finding.problem.value,
         "key": finding.key,
         "text": finding.text,
-        "mendable": finding.mend is not None,
+        "mendable": finding.is_mendable,
         "mended": finding.mended,
     }
 

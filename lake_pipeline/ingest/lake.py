@@ -19,7 +19,8 @@ class Lake:
     """An open lake. `batch_files` and `batch_bytes` (as stored) bound one batch, `lease_seconds` one claim.
 
     `rewrite_bytes` bounds the published bytes that a batch rewrites because a column becomes wider. `new_version` is
-    what becomes of a file whose key comes again with other content.
+    what becomes of a file whose key comes again with other content. `quarantine_days` after they were written,
+    quarantined records may be deleted by the store; None for never.
     """
 
     store: ObjectStore
@@ -32,3 +33,4 @@ class Lake:
     max_attempts: int = 5
     rewrite_bytes: int = 1 << 30
     new_version: NewVersion = NewVersion.REPLACE
+    quarantine_days: int | None = None

@@ -37,7 +37,8 @@ class AuditedFile:
 class FileAccount:
     """The rows of a raw file as the ledger counts them; None where it was never converted.
 
-    `lineage` are those that live curated files have according to lineage. `batch_id` is the batch of its last claim.
+    `lineage` are those that live curated files have according to lineage. `batch_id` is the batch of its last claim,
+    `age` the seconds since the account was written.
     """
 
     file_id: int
@@ -48,11 +49,13 @@ class FileAccount:
     published: int | None
     quarantined: int | None
     lineage: int
+    age: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditedObject:
-    """A published object. `rows_by_file` maps file_id to rows; it is empty for quarantine files."""
+    """A published object. `rows_by_file` maps file_id to rows; it is empty for quarantine files, and these have the
+    `age` in seconds of their batch."""
 
     key: str
     rows: int
@@ -60,6 +63,7 @@ class AuditedObject:
     etag: str
     rows_by_file: Mapping[int, int]
     batch_id: str | None = None
+    age: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +197,7 @@ def _account(row: Row[Any]) -> FileAccount:
         published=row.rows_published,
         quarantined=row.rows_quarantined,
         lineage=row.lineage_rows,
+        age=None if row.age is None else float(row.age),
     )
 
 
@@ -205,4 +210,5 @@ def _object(row: Row[Any]) -> AuditedObject:
         etag=row.etag,
         rows_by_file={int(file_id): rows for file_id, rows in (values.get("rows_by_file") or {}).items()},
         batch_id=values.get("batch_id"),
+        age=float(values.get("age") or 0),
     )

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     """Days after which archived originals go to Intelligent-Tiering, as `lake provision` sets it up."""
 
     quarantine_days: int | None = Field(default=None, ge=1, le=36_500)
-    """Days after which quarantined records are deleted, as `lake provision` sets it up."""
+    """Days after which quarantined records are deleted, as `lake provision` sets it up and `lake fsck` expects it."""
 
     glue_database: str = Field(default="lake", pattern=r"^[a-z0-9_]{1,255}$")
     """The database of the Glue Data Catalog that has the table json_parsed_parquet."""

@@ -157,9 +157,9 @@ def test_fsck_exits_with_0_only_when_nothing_is_wrong(tmp_path: Path) -> None:
     assert wrong.exit_code == 1
     finding, summary = map(json.loads, wrong.stdout.splitlines())
     assert (finding["problem"], finding["mendable"], finding["mended"]) == ("HALF_MOVED", True, False)
-    assert summary == {"clean": False, "found": {"HALF_MOVED": 1}, "mended": 0}
+    assert summary == {"clean": False, "found": {"HALF_MOVED": 1}, "mended": 0, "expired": 0}
 
     repaired = lake("fsck", "--repair")
     assert repaired.exit_code == 0
     assert repaired.stdout.startswith("HALF_MOVED (mended): 2026/week06/a.json is archived")
-    assert lines(lake("fsck", "--json")) == [{"clean": True, "found": {}, "mended": 0}]
+    assert lines(lake("fsck", "--json")) == [{"clean": True, "found": {}, "mended": 0, "expired": 0}]

@@ -110,7 +110,59 @@ def test_a_curated_file_that_vanished_is_missing_and_nothing_else_is_told(
     part = part_of(root, "live")
     part.unlink()
     assert problems(lake, shallow=shallow) == [(Problem.MISSING, key_of(root, part))]
-    assert mended(lake) == [(Problem.MISSING, False)], "what only a rebuild can bring back is not touched"
+
+
+def vanish(root: Path, url: str) -> None:
+    part_of(root, "live").unlink()
+
+
+def replace_by_another(root: Path, url: str) -> None:
+    part_of(root, "live").write_bytes(part_of(root, "live", "04").read_bytes())
+
+
+def lose_a_row(root: Path, url: str) -> None:
+    rewritten(part_of(root, "live"), lambda table: table.slice(1), url)
+
+
+def repeat_a_record(root: Path, url: str) -> None:
+    def repeated(table: pa.Table) -> pa.Table:
+        return pa.concat_tables([table.slice(0, 1), table.slice(0, 1), table.slice(2)])
+
+    rewritten(part_of(root, "live"), repeated, url)
+
+
+def truncate(root: Path, url: str) -> None:
+    """With the size and the time that the ledger knows."""
+    part = part_of(root, "live")
+    status, content = part.stat(), part.read_bytes()
+    part.write_bytes(content[:-12] + b"\xff" * 12)
+    os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("damage", [vanish, replace_by_another, lose_a_row, repeat_a_record, truncate])
+def test_what_readers_miss_is_rebuilt_from_the_originals(
+    lake: Lake, root: Path, ledger_url: str, damage: Callable[[Path, str], None]
+) -> None:
+    before = published(root)
+    damage(root, ledger_url)
+
+    told = found(lake, repair=True)
+
+    assert told
+    assert [finding for finding in told if not finding.mended] == []
+    assert published(root) == before
+    assert found(lake) == []
+
+
+def test_a_rebuild_that_is_not_possible_says_why(lake: Lake, root: Path) -> None:
+    part_of(root, "live").unlink()
+    (root / "raw-json-data-processed/2026/week06/a.json").unlink()
+
+    told = {finding.key: finding for finding in found(lake, repair=True)}
+
+    finding = told[next(key for key in told if key.startswith("json_parsed_parquet/"))]
+    assert not finding.mended
+    assert "did not work: Nothing was rebuilt" in finding.text
 
 
 @pytest.mark.parametrize("shallow", [False, True])
@@ -194,6 +246,8 @@ def test_a_part_that_the_ledger_counts_twice_is_told(lake: Lake, root: Path, led
         part=key_of(root, part),
     )
     assert problems(lake) == problems(lake, shallow=True) == [(Problem.DOUBLED, "2026/week06/a.json")]
+    assert mended(lake) == [(Problem.DOUBLED, True)]
+    assert found(lake) == []
 
 
 def test_a_file_that_was_replaced_and_stayed_behind_is_removed(lake: Lake, root: Path, ledger_url: str) -> None:
@@ -215,18 +269,27 @@ def test_a_file_that_was_replaced_and_stayed_behind_is_removed(lake: Lake, root:
     assert "none of its records should be in quarantine, and 1 are" in left.text
 
 
-def test_records_that_are_in_quarantine_twice_are_doubled(lake: Lake, root: Path, ledger_url: str) -> None:
+@pytest.mark.parametrize("of_its_batch", [True, False])
+def test_records_that_are_in_quarantine_twice_are_doubled(
+    lake: Lake, root: Path, ledger_url: str, of_its_batch: bool
+) -> None:
+    land(root, {"2026/week07/of-another-batch.json": ndjson(DAY)})
+    ingest(lake)
     (part,) = (root / "quarantine").rglob("*.parquet")
     again = part.with_name("again.parquet")
     shutil.copy2(part, again)
     run_sql(
         ledger_url,
         "INSERT INTO quarantine_file (s3_key, batch_id, rows, size_bytes, etag) "
-        "SELECT :copy, (SELECT batch_id FROM batch ORDER BY created_at LIMIT 1), rows, size_bytes, etag "
-        "FROM quarantine_file",
+        "SELECT :copy, batch.batch_id, file.rows, size_bytes, etag FROM quarantine_file AS file CROSS JOIN batch "
+        "WHERE (file.batch_id = batch.batch_id) = :of_its_batch",
         copy=key_of(root, again),
+        of_its_batch=of_its_batch,
     )
     assert problems(lake) == [(Problem.DOUBLED, "2026/week06/a.json")]
+    (finding,) = found(lake, repair=True)
+    assert finding.mended == of_its_batch
+    assert ("did not mend it" in finding.text) == (not of_its_batch), "a rebuild knows nothing of that copy"
 
 
 @pytest.mark.parametrize("shallow", [False, True])
@@ -238,6 +301,38 @@ def test_quarantine_files_are_compared_both_ways(lake: Lake, root: Path, shallow
         (Problem.MISSING, key_of(root, part)),
         (Problem.ORPHANED, key_of(root, stranger)),
     ]
+
+
+def test_quarantined_records_that_have_expired_are_no_loss(lake: Lake, root: Path, ledger_url: str) -> None:
+    (part,) = (root / "quarantine").rglob("*.parquet")
+    part.unlink()
+    run_sql(ledger_url, "UPDATE batch SET finished_at = now() - interval '31 days'")
+    run_sql(ledger_url, "UPDATE file_processing_status SET processed_at = now() - interval '31 days'")
+    expiring = replace(lake, quarantine_days=30)
+
+    audit = Audit(lake=expiring)
+    assert list(audit.findings()) == []
+    assert audit.expired == 1
+    assert list(Audit(lake=expiring, shallow=True).findings()) == []
+    assert problems(replace(lake, quarantine_days=32)) == [(Problem.MISSING, key_of(root, part))]
+
+    vanish(root, ledger_url)
+    assert [finding.problem for finding in found(expiring)] == [Problem.MISSING], "rows do not expire"
+    assert mended(expiring) == [(Problem.MISSING, True)]
+    assert found(expiring) == []
+
+
+def test_expired_records_whose_file_was_forgotten_by_the_ledger_are_no_loss(
+    lake: Lake, root: Path, ledger_url: str
+) -> None:
+    """A neighbour in their batch was rebuilt meanwhile."""
+    (part,) = (root / "quarantine").rglob("*.parquet")
+    part.unlink()
+    run_sql(ledger_url, "DELETE FROM quarantine_file")
+    run_sql(ledger_url, "UPDATE file_processing_status SET processed_at = now() - interval '31 days'")
+
+    assert found(replace(lake, quarantine_days=30)) == []
+    assert problems(lake) == [(Problem.WRONG_ROWS, "2026/week06/a.json")]
 
 
 def test_an_original_that_left_the_archive_is_missing(lake: Lake, root: Path) -> None:

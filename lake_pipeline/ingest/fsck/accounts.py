@@ -6,10 +6,13 @@ The parts were read before, in the order of their keys; here what they hold come
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 
 from lake_pipeline.ingest.fsck.contents import MASK, Reader, Share, checksum_of_first
 from lake_pipeline.ingest.fsck.findings import Finding, Problem
 from lake_pipeline.ingest.fsck.ordering import side_by_side
+from lake_pipeline.ingest.fsck.published import may_be_expired
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ledger.auditing import FileAccount
 from lake_pipeline.model.states import FileState
@@ -22,7 +25,7 @@ def accounts(lake: Lake, shares: Iterable[Share] | None) -> Iterator[Finding]:
         shares or (), lambda share: share.file_id, known, lambda account: account.file_id
     ):
         # Rows of a file that the ledger does not know were found in their part already.
-        if account and any(_judge(account[0], own if shares is not None else None)):
+        if account and any(_judge(lake, account[0], own if shares is not None else None)):
             yield from _look_again(lake, account[0].file_id, own, deep=shares is not None)
 
 
@@ -32,8 +35,12 @@ def _look_again(lake: Lake, file_id: int, seen: list[Share], *, deep: bool) -> I
     if account is None:
         return
     shares = _shares_of(lake, account, seen) if deep else None
-    if not deep or shares is not None:
-        yield from _judge(account, shares)
+    if deep and shares is None:
+        return
+    partitions = tuple(sorted({link.partition for link in lake.ledger.lineage_of([file_id])}))
+    again = partial(_look_again, lake, file_id, seen, deep=deep)
+    for finding in _judge(lake, account, shares):
+        yield replace(finding, partitions=partitions, look_again=again)
 
 
 def _shares_of(lake: Lake, account: FileAccount, seen: list[Share]) -> list[Share] | None:
@@ -49,7 +56,7 @@ def _shares_of(lake: Lake, account: FileAccount, seen: list[Share]) -> list[Shar
     return shares
 
 
-def _judge(account: FileAccount, shares: list[Share] | None) -> Iterator[Finding]:
+def _judge(lake: Lake, account: FileAccount, shares: list[Share] | None) -> Iterator[Finding]:
     expected = account.published or 0 if account.state is FileState.SUCCEEDED else 0
     if account.lineage != expected:
         yield _finding(
@@ -58,16 +65,18 @@ def _judge(account: FileAccount, shares: list[Share] | None) -> Iterator[Finding
             f"{expected} of its rows should be published, and by lineage {account.lineage} are",
         )
     elif shares is not None and account.state is FileState.SUCCEEDED:
-        yield from _judge_records(account, shares)
+        yield from _judge_records(account, shares, may_expire=may_be_expired(lake, account.age or 0))
     elif left := sum(share.records for share in shares or () if share.batch_id):
         yield _finding(account, Problem.ORPHANED, f"none of its records should be in quarantine, and {left} are")
 
 
-def _judge_records(account: FileAccount, shares: list[Share]) -> Iterator[Finding]:
+def _judge_records(account: FileAccount, shares: list[Share], *, may_expire: bool) -> Iterator[Finding]:
     published = [share for share in shares if share.batch_id is None]
     quarantined = [share for share in shares if share.batch_id is not None]
     there = sum(share.records for share in published), sum(share.records for share in quarantined)
     told = account.published or 0, account.quarantined or 0
+    if may_expire and there[0] == told[0] and there[1] < told[1]:
+        return
     if there != told:
         yield _finding(
             account,

@@ -20,6 +20,7 @@ from lake_pipeline.errors import LakeError
 from lake_pipeline.ingest.fsck.findings import Finding, Problem
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ledger.auditing import AuditedObject
+from lake_pipeline.model.partitions import PartitionKey
 
 CHUNK = 1 << 20
 """Indexes whose checksums are computed at a time."""
@@ -69,6 +70,7 @@ class Reader:
                 problem=Problem.WRONG_OBJECT,
                 key=part.key,
                 text=f"{part.key} can't be read: {error}. Restore it from a backup, or rebuild its partition.",
+                partitions=_partitions(part),
             )
             return
         yield from _judge_rows(part, rows)
@@ -107,8 +109,8 @@ def _shares(group: pa.Table, column: str, batch_id: str | None) -> Iterator[Shar
 def _judge_rows(part: AuditedObject, found: Counter[int]) -> Iterator[Finding]:
     total = sum(found.values())
     if total != part.rows:
-        text = f"{part.key} has {total} rows, the ledger says {part.rows}."
-        yield Finding(problem=Problem.WRONG_ROWS, key=part.key, text=text)
+        text = f"{part.key} has {total} rows, the ledger says {part.rows}. Rebuild its partition."
+        yield Finding(problem=Problem.WRONG_ROWS, key=part.key, text=text, partitions=_partitions(part))
     elif part.batch_id is None and found != Counter(part.rows_by_file):
         wrong = sorted(
             file_id
@@ -116,5 +118,13 @@ def _judge_rows(part: AuditedObject, found: Counter[int]) -> Iterator[Finding]:
             if found[file_id] != part.rows_by_file.get(file_id, 0)
         )
         told = ", ".join(f"{file_id} ({found[file_id]}, not {part.rows_by_file.get(file_id, 0)})" for file_id in wrong)
-        text = f"{part.key} has other numbers of rows of raw files than the ledger says, by _file_id: {told}."
-        yield Finding(problem=Problem.WRONG_ROWS, key=part.key, text=text)
+        text = (
+            f"{part.key} has other numbers of rows of raw files than the ledger says, by _file_id: {told}. Rebuild its "
+            "partition."
+        )
+        yield Finding(problem=Problem.WRONG_ROWS, key=part.key, text=text, partitions=_partitions(part))
+
+
+def _partitions(part: AuditedObject) -> tuple[PartitionKey, ...]:
+    """What a rebuild mends a part by; nothing is known of that for quarantined records, which have a batch."""
+    return () if part.batch_id else (PartitionKey.of_path(part.key),)

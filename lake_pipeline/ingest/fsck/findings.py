@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from lake_pipeline.model.partitions import PartitionKey
 
 
 class Problem(StrEnum):
@@ -30,11 +32,20 @@ class Problem(StrEnum):
 class Finding:
     """One thing that is wrong. `key` names an object, or a batch where it is STUCK.
 
-    `mend` does what is safe; where it is None, `text` says what a person should do. `mended` tells that it was done.
+    `mend` does what is safe at once. Where rebuilding `partitions` from their originals mends it, that is done after
+    the whole look, and `look_again` tells what is left. Where there is neither, `text` says what a person should do.
+    `mended` tells that it was done.
     """
 
     problem: Problem
     key: str
     text: str
     mend: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    partitions: tuple[PartitionKey, ...] = field(default=(), repr=False, compare=False)
+    look_again: Callable[[], Iterable[Finding]] = field(default=tuple, repr=False, compare=False)
     mended: bool = False
+
+    @property
+    def is_mendable(self) -> bool:
+        """Whether `--repair` does something about it."""
+        return self.mend is not None or bool(self.partitions)

@@ -34,7 +34,7 @@ WHERE archive_key = :archive_key;
 -- name: accounts_by_id
 -- A page of the accounts of files, with the rows that lineage says are in live curated files.
 SELECT file_id, s3_key, processing_status, CAST(batch_id AS text) AS batch_id, rows_read, rows_published,
-    rows_quarantined, (
+    rows_quarantined, EXTRACT(epoch FROM now() - processed_at) AS age, (
         SELECT CAST(coalesce(sum(lineage.rows), 0) AS bigint) FROM lineage JOIN curated_file USING (curated_file_id)
         WHERE lineage.file_id = file.file_id AND removed_commit IS NULL
     ) AS lineage_rows
@@ -45,7 +45,7 @@ ORDER BY file_id LIMIT :limit;
 -- name: account_of_id
 -- The same for one file.
 SELECT file_id, s3_key, processing_status, CAST(batch_id AS text) AS batch_id, rows_read, rows_published,
-    rows_quarantined, (
+    rows_quarantined, EXTRACT(epoch FROM now() - processed_at) AS age, (
         SELECT CAST(coalesce(sum(lineage.rows), 0) AS bigint) FROM lineage JOIN curated_file USING (curated_file_id)
         WHERE lineage.file_id = file.file_id AND removed_commit IS NULL
     ) AS lineage_rows
@@ -84,13 +84,17 @@ SELECT EXISTS (SELECT FROM curated_file WHERE s3_key = :s3_key AND removed_commi
 
 -- name: quarantine_by_key
 -- A page of the files with quarantined records.
-SELECT s3_key, rows, size_bytes, etag, CAST(batch_id AS text) AS batch_id FROM quarantine_file
+SELECT s3_key, file.rows, size_bytes, etag, CAST(batch_id AS text) AS batch_id,
+    EXTRACT(epoch FROM now() - batch.finished_at) AS age
+FROM quarantine_file AS file JOIN batch USING (batch_id)
 WHERE s3_key > :s3_key
 ORDER BY s3_key LIMIT :limit;
 
 -- name: quarantine_of_key
 -- The same for one key.
-SELECT s3_key, rows, size_bytes, etag, CAST(batch_id AS text) AS batch_id FROM quarantine_file WHERE s3_key = :s3_key;
+SELECT s3_key, file.rows, size_bytes, etag, CAST(batch_id AS text) AS batch_id,
+    EXTRACT(epoch FROM now() - batch.finished_at) AS age
+FROM quarantine_file AS file JOIN batch USING (batch_id) WHERE s3_key = :s3_key;
 
 -- name: quarantine_of_batch
 -- The same for one batch.
