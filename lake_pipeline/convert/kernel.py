@@ -127,9 +127,8 @@ class _Conversion:
         planned = plan(self._request.files)
         curated: list[CuratedPart] = []
         quarantine: list[QuarantinePart] = []
-        for file in [*planned.large, *self._convert_packs(planned.packs)]:
-            own = self._convert_large(file)
-            if own is not None:
+        for files in (planned.large, self._convert_packs(planned.packs)):
+            for own in self._convert_large(files):
                 _extend(curated, quarantine, own)
         _extend(curated, quarantine, self._shared)
         outcomes = tuple(self._outcomes[file.file_id] for file in self._request.files)
@@ -207,33 +206,58 @@ class _Conversion:
             for file_id in files:
                 self._convert_block([part for part in segments if part.file.file_id == file_id], converted)
 
-    def _convert_large(self, file: RawFile) -> Output | None:
-        """Stream one file; returns its own output, or None where its rows joined the shared one or were refused."""
-        held = _Held(self._new_output)
-        counts, evidence = Counts(), Evidence()
-        try:
-            for _, piece in self._ordered(self._convert_segment, self._segments(file)):
-                held.add(piece)
-                counts.add(piece.counts[file.file_id])
-                evidence.add(piece.evidence)
-                if is_hopeless(counts):
-                    break
-        except Exception as error:
-            held.discard()
-            self._outcomes[file.file_id] = outcome_of(error, file)
-            return None
-        self._outcomes[file.file_id] = (
-            given_up(file.file_id, counts) if is_hopeless(counts) else self._outcome(file.file_id, counts)
-        )
-        self._progressed(file.size)
-        if self._outcomes[file.file_id].outcome is Outcome.REFUSED:
-            held.discard()
-            return None
-        self.evidence.add(evidence)
-        return held.release(self._shared)
+    def _convert_large(self, files: Iterable[RawFile]) -> Iterator[Output]:
+        """Stream files, the next one already while the last blocks of one are converted: else every file's end would
+        find the workers idle. Gives the outputs of those that have one of their own."""
+        for (stream, segment), result in self._ordered(self._convert_step, self._steps(files)):
+            if segment is None:
+                own = self._settle(stream)
+                if own is not None:
+                    yield own
+            elif isinstance(result, Exception):
+                stream.fail(result)
+            elif result is not None:
+                stream.add(result)
 
-    def _convert_segment(self, segment: Segment) -> Piece:
-        return self._blocks.convert([segment], whole_files=False)
+    def _steps(self, files: Iterable[RawFile]) -> Iterator[tuple[_Stream, Segment | None]]:
+        """The segments of each file, and then None: it is read to its end, or nobody wants to know more of it."""
+        for file in files:
+            stream = _Stream(file=file, held=_Held(self._new_output))
+            try:
+                for segment in self._segments(file):
+                    if stream.is_over:
+                        break
+                    yield stream, segment
+            except Exception as error:
+                stream.fail(error)
+            yield stream, None
+
+    def _convert_step(self, step: tuple[_Stream, Segment | None]) -> Piece | Exception | None:
+        """What became of a segment. An error is a result too: it ends its file, and not the files behind it."""
+        stream, segment = step
+        if segment is None or stream.is_over:
+            return None
+        try:
+            return self._blocks.convert([segment], whole_files=False)
+        except Exception as error:
+            return error
+
+    def _settle(self, stream: _Stream) -> Output | None:
+        """Decide about a file; returns its own output, or None where its rows joined the shared one or were refused."""
+        outcome = self._outcomes[stream.file.file_id] = self._outcome_of(stream)
+        self._progressed(stream.file.size)
+        if outcome.outcome is not Outcome.CONVERTED:
+            stream.held.discard()
+            return None
+        self.evidence.add(stream.evidence)
+        return stream.held.release(self._shared)
+
+    def _outcome_of(self, stream: _Stream) -> FileOutcome:
+        if stream.error is not None:
+            return outcome_of(stream.error, stream.file)
+        if is_hopeless(stream.counts):
+            return given_up(stream.file.file_id, stream.counts)
+        return self._outcome(stream.file.file_id, stream.counts)
 
     def _segments(self, file: RawFile) -> Iterator[Segment]:
         first = 0
@@ -261,6 +285,36 @@ class _Conversion:
         while waiting:
             done, future = waiting.popleft()
             yield done, future.result()
+
+
+@dataclass(kw_only=True)
+class _Stream:
+    """A large file on its way: what its blocks gave so far, and the error that ended it."""
+
+    file: RawFile
+    held: _Held
+    counts: Counts = field(default_factory=Counts)
+    evidence: Evidence = field(default_factory=Evidence)
+    error: Exception | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of what is still to come can change what becomes of the file."""
+        return self.error is not None or is_hopeless(self.counts)
+
+    def add(self, piece: Piece) -> None:
+        if self.is_over:
+            return
+        try:
+            self.held.add(piece)
+        except Exception as error:
+            self.fail(error)
+        self.counts.add(piece.counts[self.file.file_id])
+        self.evidence.add(piece.evidence)
+
+    def fail(self, error: Exception) -> None:
+        """The first error is the one that is told."""
+        self.error = self.error or error
 
 
 class _Held:

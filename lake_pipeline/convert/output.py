@@ -7,8 +7,8 @@ parts that stay open. Nothing here is visible to readers; the manifest decides a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, wait
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -69,7 +69,8 @@ class _OpenPart:
 
 def object_names(share: str) -> Iterator[str]:
     """The names of the objects of one share of a batch (empty where it is not shared): no two are alike."""
-    return (f"{share}-{number:05d}" if share else f"{number:05d}" for number in count())
+    # Not a generator: threads take names at the same time, and a generator that is entered twice raises.
+    return map(f"{share}-{{:05d}}".format if share else "{:05d}".format, count())
 
 
 class Output:
@@ -93,6 +94,7 @@ class Output:
         self._gathered: dict[PartitionKey, _Gathered] = {}
         self._size = 0
         self._open: dict[PartitionKey, _OpenPart] = {}
+        self._writing: list[Future[None]] = []
         self._decided: tuple[pa.Schema, tuple[str, ...]] | None = None
         self._curated: list[CuratedPart] = []
         self._quarantine: list[QuarantinePart] = []
@@ -116,19 +118,24 @@ class Output:
     def finish(self) -> tuple[tuple[CuratedPart, ...], tuple[QuarantinePart, ...]]:
         """Write what is left and complete every part."""
         self._write_all(sorted(self._gathered), keep_open=False)
-        self._in_parallel(self._close, list(self._open))
+        self._await_writes()
+        self._writing = [self._pool.submit(self._close, partition) for partition in list(self._open)]
+        self._await_writes()
         if self._records:
             self._write_quarantine()
         return tuple(sorted(self._curated, key=lambda part: part.object.key)), tuple(self._quarantine)
 
     def discard(self) -> None:
         """Forget every pending object written so far."""
+        for future in self._writing:
+            future.cancel()
+        wait(self._writing)
         for part in self._open.values():
             part.object.discard()
         for written in [part.object for part in self._curated] + [part.object for part in self._quarantine]:
             self._store.abort(written)
         self._open, self._curated, self._quarantine = {}, [], []
-        self._gathered, self._records, self._size = {}, [], 0
+        self._gathered, self._records, self._size, self._writing = {}, [], 0, []
 
     def _write_largest(self) -> None:
         """Write partitions, the largest first, until half of the budget is free again."""
@@ -139,23 +146,36 @@ class Output:
             chosen.append(partition)
             freed += self._gathered[partition].size
         self._write_all(chosen, keep_open=len(self._gathered) <= OPEN_PARTS)
-        self._in_parallel(self._compact, list(self._gathered))
+        for gathered in self._gathered.values():
+            self._compact(gathered)
 
-    def _compact(self, partition: PartitionKey) -> None:
+    def _compact(self, gathered: _Gathered) -> None:
         """Copy what stays: rows are slices of their block, and one slice keeps all of it in memory (260 MB seen)."""
-        gathered = self._gathered[partition]
         schema = self._contract.current.arrow_schema()
         whole = pa.concat_tables([_conformed(table, schema) for table in gathered.tables])
         gathered.tables = [whole.combine_chunks()]
 
     def _write_all(self, partitions: list[PartitionKey], *, keep_open: bool) -> None:
-        """Write what was gathered of some partitions, side by side: each is a file of its own."""
+        """Have what was gathered of some partitions written, side by side: each is a file of its own.
+
+        It goes on while the next blocks are converted; a worker takes it up before those, so that memory is bounded.
+        """
         if not partitions:
             return
+        self._await_writes()
         schema = self._contract.current.arrow_schema()
         dictionaries = self._dictionaries_of(schema)
-        self._in_parallel(lambda partition: self._write(partition, schema, dictionaries, keep_open), partitions)
+        for partition in partitions:
+            gathered = self._gathered.pop(partition)
+            self._writing.append(self._pool.submit(self._write, partition, gathered, schema, dictionaries, keep_open))
         self._size = sum(gathered.size for gathered in self._gathered.values())
+
+    def _await_writes(self) -> None:
+        """Raises the first error when all have ended, so that nothing is written later."""
+        writing, self._writing = self._writing, []
+        wait(writing)
+        for future in writing:
+            future.result()
 
     def _dictionaries_of(self, schema: pa.Schema) -> tuple[str, ...]:
         """The columns that repeat, by the partition that has the most rows now; for all parts of one schema alike."""
@@ -167,17 +187,14 @@ class Output:
             self._decided = decided if sample.num_rows == SAMPLE else None
         return decided[1]
 
-    def _in_parallel(self, function: Callable[[PartitionKey], None], partitions: list[PartitionKey]) -> None:
-        """Call `function` for each; raises the first error when all have ended, so that nothing is written later."""
-        futures = [self._pool.submit(function, partition) for partition in partitions]
-        wait(futures)
-        for future in futures:
-            future.result()
-
     def _write(
-        self, partition: PartitionKey, schema: pa.Schema, dictionaries: tuple[str, ...], keep_open: bool
+        self,
+        partition: PartitionKey,
+        gathered: _Gathered,
+        schema: pa.Schema,
+        dictionaries: tuple[str, ...],
+        keep_open: bool,
     ) -> None:
-        gathered = self._gathered.pop(partition)
         # In one piece: writing hundreds of small ones takes a fifth longer than that and the copy together.
         table = pa.concat_tables([_conformed(table, schema) for table in gathered.tables]).combine_chunks()
         gathered.tables = []

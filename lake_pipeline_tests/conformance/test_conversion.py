@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 
 import pytest
 
 from lake_pipeline.convert.in_process import InProcessEngine
+from lake_pipeline.convert.reading import SMALL_BYTES
 from lake_pipeline.convert.request import ConversionRequest
 from lake_pipeline.errors import ContractMoved
 from lake_pipeline.model.manifest import Outcome
@@ -134,6 +136,21 @@ def test_a_large_file_gives_the_same_rows_as_many_small_ones(lake: LakeOnDisk, t
     columns = ("n", "text", "late", "partition")
     assert values(large.rows(), *columns) == values(small.rows(), *columns)
     assert [row["_record"] for row in large.rows()] == list(range(12_000))
+
+
+def test_a_large_file_that_fails_ends_alone(lake: LakeOnDisk) -> None:
+    noise = random.Random(20260201)
+    keys = [f"2026/week06/{name}.json" for name in ("first", "damaged", "hopeless", "last")]
+    good = ndjson(*[record(n=n, text=noise.randbytes(2000).hex()) for n in range(1200)])
+    packed = gzip.compress(good + good, compresslevel=1)
+    contents = [good, packed[: len(packed) * 3 // 4], b'{"event_time": "never"}\n' * 200_000, good]
+    converted = lake.convert(dict(zip(keys, contents, strict=True)))
+    assert min(map(len, contents)) > SMALL_BYTES
+    reasons = [converted.outcome(key).reason for key in keys]
+    assert reasons == [None, "truncated", "nothing_to_publish", None]
+    assert [converted.outcome(key).published for key in keys] == [1200, 0, 0, 1200]
+    assert sorted(values(converted.rows(), "n")) == sorted((n,) for n in [*range(1200)] * 2)
+    assert lake.pending() == []
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lake_pipeline.convert.output import object_names
 from lake_pipeline.convert.parquet import Encoding, ParquetObject
 from lake_pipeline.storage.directory import DirectoryStore
 
@@ -44,3 +48,15 @@ def test_only_what_repeats_has_a_dictionary(tmp_path: Path) -> None:
     same, other = (written(tmp_path, table).row_group(0).column(at) for at in range(2))
     assert same.has_dictionary_page
     assert not other.has_dictionary_page
+
+
+def test_threads_that_take_names_together_never_get_the_same() -> None:
+    names = object_names("00007")
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            taken = [name for some in pool.map(lambda _: list(islice(names, 2000)), range(8)) for name in some]
+    finally:
+        sys.setswitchinterval(before)
+    assert sorted(taken) == [f"00007-{number:05d}" for number in range(16_000)]
