@@ -55,6 +55,9 @@ format: $(INSTALLED) ## Format the code and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+glue-bundle: $(INSTALLED) ## Build what Glue runs into dist/glue (`lake provision` uploads the same)
+	@$(BIN)/python -m lake_pipeline.provision.bundle dist/glue
+
 docs: $(INSTALLED) ## Write docs/settings.md and docs/policies anew from the code
 	@$(BIN)/python -m lake_pipeline.settings.page > docs/settings.md
 	@LAKE_ROOT=s3://your-bucket LAKE_GLUE_ROLE=arn:aws:iam::123456789012:role/lake-glue \

@@ -58,7 +58,7 @@ def connect_lake(settings: Settings) -> Lake:
     options = conversion_options(settings)
     store = open_store(place_of(settings))
     url = ledger_url(settings)
-    if settings.ledger_url is None:
+    if settings.ledger_is_embedded:
         migrate(url)
     return Lake(
         store=store,
@@ -79,6 +79,12 @@ def engine_of(settings: Settings, store: ObjectStore) -> Engine:
     """Where conversion runs. Nothing is started before something is converted."""
     if settings.engine == "spark":
         return SparkEngine(store, master=settings.spark_master, folder=settings.home / "spark")
+    if settings.engine == "glue":
+        # The AWS SDK takes a third of a second to load.
+        from lake_pipeline.convert.glue import GlueEngine
+
+        s3_place_of(settings, "LAKE_ENGINE=glue")
+        return GlueEngine(store, job=settings.glue_job, access=AwsAccess(region=settings.aws_region))
     return InProcessEngine(store)
 
 
@@ -135,17 +141,26 @@ def provisioning_choices(settings: Settings) -> Choices:
         glue_database=settings.glue_database,
         glue_job=settings.glue_job,
         glue_role=settings.glue_role,
+        glue_worker=settings.glue_worker,
+        glue_workers=settings.glue_workers,
+        glue_minutes=settings.glue_minutes,
+        glue_runs=settings.max_runs,
+        ledger_secret=settings.ledger_secret,
     )
 
 
 def ledger_url(settings: Settings) -> str:
     """The URL of the ledger: the one given, or that of the embedded PostgreSQL, which runs from then on."""
+    if settings.ledger_secret is not None:
+        from lake_pipeline.aws.secrets import database_url
+
+        return database_url(settings.ledger_secret, region=settings.aws_region)
     return settings.ledger_url or embedded_url(settings.home, LEDGER_DATABASE)
 
 
 def ledger_entrance(settings: Settings) -> Entrance:
     """How the given ledger is entered. The embedded one lets in whoever can reach its socket."""
-    if settings.ledger_url is None:
+    if settings.ledger_is_embedded:
         return Entrance()
     ca_file = str(settings.ledger_ca) if settings.ledger_ca else None
     return Entrance(ca_file=ca_file, token=partial(_token, settings) if settings.ledger_auth == "iam" else None)

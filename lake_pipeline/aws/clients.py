@@ -27,15 +27,17 @@ _lock = threading.Lock()
 """Clients may be shared between threads once they are made; sessions may not."""
 
 
-def make_client(service: str, access: AwsAccess) -> Any:
+def make_client(service: str, access: AwsAccess, *, attempts: int = ATTEMPTS) -> Any:
     """A client of `service`, safe to share between threads and not between processes.
+
+    With one of `attempts` a call is never repeated: for those that do something each time.
 
     Raises `SettingsError` where the region is missing or the SDK's own configuration can't be read.
     """
     try:
         with _lock:
             return _session().client(
-                service, region_name=access.region, endpoint_url=access.endpoint_url, config=_config(access)
+                service, region_name=access.region, endpoint_url=access.endpoint_url, config=_config(access, attempts)
             )
     except NoRegionError:
         raise SettingsError("LAKE_AWS_REGION", f"{service.upper()} needs a region, like eu-central-1") from None
@@ -56,10 +58,10 @@ def _session() -> boto3.session.Session:
     return boto3.session.Session()
 
 
-def _config(access: AwsAccess) -> Config:
+def _config(access: AwsAccess, attempts: int) -> Config:
     return Config(
         # Adaptive: a client that is told SlowDown sends fewer requests from then on, not only later ones.
-        retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "adaptive", "total_max_attempts": attempts},
         max_pool_connections=access.connections,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=access.timeout_seconds,

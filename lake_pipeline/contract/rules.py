@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from lake_pipeline.contract.paths import Path
 from lake_pipeline.contract.shapes import Shape
@@ -39,6 +40,25 @@ class PathRule:
     def is_whole(self) -> bool:
         """Whether the value is taken as one, whatever is inside."""
         return self.exclude or self.pin is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return {
+            "policy": self.policy,
+            "pin": self.pin.to_json() if self.pin is not None else None,
+            "rename": self.rename,
+            "exclude": self.exclude,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PathRule:
+        """The inverse of `to_json`."""
+        return cls(
+            policy=Policy(data["policy"]) if data["policy"] is not None else None,
+            pin=Shape.from_json(data["pin"]) if data["pin"] is not None else None,
+            rename=data["rename"],
+            exclude=data["exclude"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,3 +117,24 @@ class Rules:
             if rule is not None and rule.policy is not None:
                 return Policy.EVOLVE if is_first and rule.policy is Policy.FREEZE else rule.policy
         return Policy.EVOLVE if is_first else self.policy
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return {
+            "policy": self.policy,
+            "max_depth": self.max_depth,
+            "max_columns": self.max_columns,
+            "max_fields": self.max_fields,
+            "paths": [[list(path), rule.to_json()] for path, rule in self.paths.items()],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Rules:
+        """The inverse of `to_json`."""
+        return cls(
+            policy=Policy(data["policy"]),
+            max_depth=data["max_depth"],
+            max_columns=data["max_columns"],
+            max_fields=data["max_fields"],
+            paths={tuple(path): PathRule.from_json(rule) for path, rule in data["paths"]},
+        )

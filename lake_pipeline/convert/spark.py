@@ -64,23 +64,27 @@ class SparkEngine:
 
     `master` is what Spark takes for one (`local[*]`, `spark://host:7077`, `yarn`); a session that is active already is
     used as it is. `folder` is for what Spark keeps on this machine. `share_bytes` is the size of a share, where it is
-    not to follow from the batch.
+    not to follow from the batch. `cores` are those of all workers, where Spark does not know them yet when the first
+    batch is cut: on Glue they come while the driver is at work already.
     """
 
     name = "spark"
 
-    def __init__(self, store: ObjectStore, *, master: str, folder: Path, share_bytes: int | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore, *, master: str, folder: Path, share_bytes: int | None = None, cores: int = 0
+    ) -> None:
         self._store = store
         self._master = master
         self._folder = folder
         self._share_bytes = share_bytes
+        self._cores = cores
 
     def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
         session = self._session()
         spread = _Spread(session, self._store.place, request.batch_id)
         share_bytes = self._share_bytes
         if share_bytes is None:
-            cores = session.sparkContext.defaultParallelism
+            cores = self._cores or session.sparkContext.defaultParallelism
             even = sum(file.size for file in request.files) // (cores * SHARES_OF_A_CORE)
             share_bytes = min(max(even, LEAST_SHARE), MOST_SHARE)
         return convert_shared(self._store, request, spread, share_bytes=share_bytes, on_progress=on_progress)

@@ -16,6 +16,9 @@ UPLOAD_DAYS = 7
 """Days after which an incomplete upload is aborted. No batch is published that late: it is rolled forward, or given up,
 within hours."""
 
+RUN_DAYS = 30
+"""Days after which what Glue runs were asked, and their reports, are deleted: far longer than a batch is converted."""
+
 NONCURRENT_DAYS = 30
 """Days that an older version of an object is kept in a versioned bucket."""
 
@@ -163,6 +166,7 @@ class Lifecycle(_OfBucket):
                 # Objects below 128 KB stay where they are: S3 does not tier them.
                 Transitions=[{"Days": self.tier_days, "StorageClass": "INTELLIGENT_TIERING"}],
             ),
+            self._rule("glue-runs", zones.RUNS, Expiration={"Days": RUN_DAYS}),
             self._rule("incomplete-uploads", "", AbortIncompleteMultipartUpload={"DaysAfterInitiation": UPLOAD_DAYS}),
         ]
         if self.quarantine_days is not None:

@@ -1,4 +1,4 @@
-"""Glue: the database and the table that Athena and Spark read, and the job that converts."""
+"""Glue: the database and the table that Athena and Spark read, the job that converts, and its code."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 from lake_pipeline.aws.access import AwsAccess
 from lake_pipeline.aws.asking import ask, tell
 from lake_pipeline.aws.clients import make_client
+from lake_pipeline.aws.errors import NOT_FOUND
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.hive_types import hive_type
+from lake_pipeline.provision.bundle import BUNDLE, PROCESSOR, bundle, digest, modules
 from lake_pipeline.storage.places import S3Place
-from lake_pipeline.storage.zones import CURATED, CURATED_NAME
+from lake_pipeline.storage.zones import CODE, CURATED, CURATED_NAME
 
 GLUE_VERSION = "5.1"
-WORKER = "G.1X"
-WORKERS = 10
-JOB_MINUTES = 480
+
+CORES = {"G.1X": 4, "G.2X": 8, "G.4X": 16, "G.8X": 32}
+"""Of a worker, by its type. One worker of a run is the driver, which converts nothing."""
 
 _ABSENT = ("EntityNotFoundException",)
 _PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
@@ -127,11 +129,56 @@ class Table(_OfGlue):
 
 
 @dataclass(frozen=True)
+class Code(_OfGlue):
+    """The scripts and the package that the job runs. Other contents have other keys: what runs now keeps its own."""
+
+    @property
+    def name(self) -> str:
+        return f"code of the Glue job in {self.place}"
+
+    @property
+    def location(self) -> str:
+        """The folder it is in."""
+        return f"{self.place}/{CODE}{digest()}"
+
+    def read(self) -> Any:
+        found = {name: self._found(name) for name in bundle()}
+        return {"Location": self.location, "Bytes": found} if all(found.values()) else None
+
+    def wanted(self, found: Any) -> Any:  # noqa: ARG002
+        return {"Location": self.location, "Bytes": {name: len(content) for name, content in bundle().items()}}
+
+    def apply(self, wanted: Any) -> None:  # noqa: ARG002
+        for name, content in bundle().items():
+            tell(self.name, f"upload {name}", self._s3.put_object, **self._at(name), Body=content)
+
+    def _found(self, name: str) -> int | None:
+        found = ask(
+            self.name, f"look at {name}", self._s3.head_object, absent=(*NOT_FOUND, "NoSuchBucket"), **self._at(name)
+        )
+        return None if found is None else int(found["ContentLength"])
+
+    def _at(self, name: str) -> dict[str, str]:
+        return {"Bucket": self.place.bucket, "Key": f"{self.place.prefix}{CODE}{digest()}/{name}"}
+
+    @cached_property
+    def _s3(self) -> Any:
+        return make_client("s3", self.place.access)
+
+
+@dataclass(frozen=True)
 class Job(_OfGlue):
-    """The conversion job. Its own retries are off: the ledger owns them."""
+    """The conversion job. Its own retries are off: the ledger owns them.
+
+    `workers` of `worker_type` are one run's, `minutes` is how long it may take, `runs` how many may be under way.
+    """
 
     job: str
     role: str
+    worker_type: str
+    workers: int
+    minutes: int
+    runs: int
 
     @property
     def name(self) -> str:
@@ -142,20 +189,23 @@ class Job(_OfGlue):
         return found and {name: found["Job"].get(name) for name in self.wanted(None)}
 
     def wanted(self, found: Any) -> Any:  # noqa: ARG002
-        code = f"{self.place}/glue"
+        code = Code(self.place).location
         return {
             "Role": self.role,
-            "Command": {"Name": "glueetl", "ScriptLocation": f"{code}/batch_processor.py", "PythonVersion": "3"},
+            "Command": {"Name": "glueetl", "ScriptLocation": f"{code}/{PROCESSOR}", "PythonVersion": "3"},
             "DefaultArguments": {
-                "--extra-py-files": f"{code}/lake_pipeline.zip",
+                "--extra-py-files": f"{code}/{BUNDLE}",
+                "--additional-python-modules": ",".join(modules()),
                 "--job-language": "python",
                 "--enable-metrics": "true",
+                "--spark_cores": str(CORES[self.worker_type] * (self.workers - 1)),
             },
+            "ExecutionProperty": {"MaxConcurrentRuns": self.runs},
             "MaxRetries": 0,
-            "Timeout": JOB_MINUTES,
+            "Timeout": self.minutes,
             "GlueVersion": GLUE_VERSION,
-            "WorkerType": WORKER,
-            "NumberOfWorkers": WORKERS,
+            "WorkerType": self.worker_type,
+            "NumberOfWorkers": self.workers,
         }
 
     def apply(self, wanted: Any) -> None:

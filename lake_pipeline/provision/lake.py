@@ -14,7 +14,7 @@ from lake_pipeline.provision.bucket import (
     PublicAccess,
     Versioning,
 )
-from lake_pipeline.provision.glue import Database, Job, Table
+from lake_pipeline.provision.glue import Code, Database, Job, Table
 from lake_pipeline.provision.plan import Resource
 from lake_pipeline.provision.queue import EventQueue
 from lake_pipeline.storage.places import S3Place
@@ -32,7 +32,9 @@ class Part(StrEnum):
 class Choices:
     """What a person decides. Days count from when an object was written; None means never.
 
-    Without `glue_role`, the ARN of the role it runs as, no Glue job is made.
+    Without `glue_role`, the ARN of the role it runs as, no Glue job is made. A run of it has `glue_workers` of the type
+    `glue_worker` for `glue_minutes` at most, and `glue_runs` of them may be under way. `ledger_secret` names the
+    secret that has the ledger's URL, if one has.
     """
 
     place: S3Place
@@ -42,6 +44,11 @@ class Choices:
     glue_database: str = "lake"
     glue_job: str = "lake-conversion"
     glue_role: str | None = None
+    glue_worker: str = "G.1X"
+    glue_workers: int = 10
+    glue_minutes: int = 480
+    glue_runs: int = 2
+    ledger_secret: str | None = None
 
 
 def resources(choices: Choices, contract: Contract | None, parts: frozenset[Part]) -> list[Resource]:
@@ -57,8 +64,20 @@ def resources(choices: Choices, contract: Contract | None, parts: frozenset[Part
         if contract is not None:
             made.append(Table(choices.place, choices.glue_database, contract))
         if choices.glue_role is not None:
-            made.append(Job(choices.place, choices.glue_job, choices.glue_role))
+            made += [Code(choices.place), _job(choices, choices.glue_role)]
     return made
+
+
+def _job(choices: Choices, role: str) -> Job:
+    return Job(
+        choices.place,
+        choices.glue_job,
+        role,
+        worker_type=choices.glue_worker,
+        workers=choices.glue_workers,
+        minutes=choices.glue_minutes,
+        runs=choices.glue_runs,
+    )
 
 
 def _bucket(choices: Choices) -> list[Resource]:

@@ -17,13 +17,14 @@ LANDING = (f"{zones.HISTORY}*", "????/week*")
 
 WRITTEN = (f"{zones.CURATED}*", f"{zones.QUARANTINE}*")
 
-CODE = "glue/*"
-
 Policy = dict[str, Any]
 
 
 def host_policy(choices: Choices) -> Policy:
-    """For whatever runs Dagster or the `lake` commands. The part of Events is needed with an event queue only."""
+    """For whatever runs Dagster or the `lake` commands.
+
+    The part of Events is needed with an event queue only, the last ones with LAKE_ENGINE=glue.
+    """
     return _policy(
         _statement(
             "FindObjects",
@@ -59,6 +60,26 @@ def host_policy(choices: Choices) -> Policy:
             ["sqs:ReceiveMessage", "sqs:DeleteMessage"],
             [f"arn:aws:sqs:*:*:{_queue_name(choices)}"],
         ),
+        _statement(
+            "AskGlueRuns",
+            ["s3:GetObject", "s3:PutObject"],
+            _keys(choices, [f"{zones.RUNS}*"]),
+        ),
+        _statement(
+            "RunTheJob",
+            ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"],
+            [f"arn:aws:glue:*:*:job/{choices.glue_job}"],
+        ),
+        _statement(
+            "ReadTheLogOfTheJob",
+            ["logs:GetLogEvents"],
+            ["arn:aws:logs:*:*:log-group:/aws-glue/jobs/output:log-stream:*"],
+        ),
+        *(
+            [_statement("ReadTheLedgersSecret", ["secretsmanager:GetSecretValue"], [_secret(choices.ledger_secret)])]
+            if choices.ledger_secret is not None
+            else []
+        ),
     )
 
 
@@ -67,7 +88,8 @@ def glue_policy(choices: Choices) -> Policy:
     return _policy(
         _statement("ReadRawFiles", ["s3:GetObject"], _keys(choices, LANDING)),
         _statement("WriteParquet", ["s3:PutObject", "s3:AbortMultipartUpload"], _keys(choices, WRITTEN)),
-        _statement("ReadItsCode", ["s3:GetObject"], _keys(choices, [CODE])),
+        _statement("AnswerTheHost", ["s3:GetObject", "s3:PutObject"], _keys(choices, [f"{zones.RUNS}*"])),
+        _statement("ReadItsCode", ["s3:GetObject"], _keys(choices, [f"{zones.CODE}*"])),
         _statement(
             "WriteItsLog",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
@@ -100,6 +122,7 @@ def provisioner_policy(choices: Choices) -> Policy:
             ["glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable"],
             [*catalog, f"arn:aws:glue:*:*:table/{choices.glue_database}/{zones.CURATED_NAME}"],
         ),
+        _statement("UploadTheCode", ["s3:GetObject", "s3:PutObject"], _keys(choices, [f"{zones.CODE}*"])),
         _statement(
             "SetUpTheJob",
             ["glue:GetJob", "glue:CreateJob", "glue:UpdateJob"],
@@ -132,6 +155,11 @@ def _statement(sid: str, actions: Sequence[str], resources: Sequence[str]) -> Po
 
 def _bucket(choices: Choices) -> str:
     return f"arn:aws:s3:::{choices.place.bucket}"
+
+
+def _secret(secret: str) -> str:
+    """A secret has six more characters at the end of its ARN than in its name."""
+    return secret if secret.startswith("arn:") else f"arn:aws:secretsmanager:*:*:secret:{secret}-??????"
 
 
 def _keys(choices: Choices, patterns: Sequence[str]) -> list[str]:

@@ -167,10 +167,8 @@ def _http_url(text: str) -> str:
 
 
 def _engine(text: str) -> str:
-    if text == "glue":
-        raise ValueError("this version does not have the engine 'glue' yet; use in_process or spark")
-    if text not in ("in_process", "spark"):
-        raise ValueError(f"{text!r} is no engine; use in_process or spark")
+    if text not in ("in_process", "spark", "glue"):
+        raise ValueError(f"{text!r} is no engine; use in_process, spark or glue")
     return text
 
 

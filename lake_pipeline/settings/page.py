@@ -28,6 +28,7 @@ DEFAULTS_IN_WORDS = {
     "events_queue_url": "no queue",
     "quarantine_days": "never",
     "glue_role": "no job",
+    "ledger_secret": "none",
     "aws_region": "that of the AWS SDK",
     "last_date": "tomorrow (UTC)",
     "workers": "all cores",

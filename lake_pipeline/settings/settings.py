@@ -90,12 +90,26 @@ class Settings(BaseSettings):
     glue_role: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
     """The ARN of the role that the Glue job runs as. Without it `lake provision` makes no job."""
 
+    glue_worker: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = "G.1X"
+    """The type of the workers of a Glue run, as `lake provision` sets it up: 4, 8, 16 or 32 cores each."""
+
+    glue_workers: int = Field(default=10, ge=2, le=299)
+    """How many workers a Glue run has, as `lake provision` sets it up. One of them is the driver."""
+
+    glue_minutes: int = Field(default=480, ge=1, le=10_080)
+    """How long a Glue run may take, as `lake provision` sets it up."""
+
     home: Folder = Path("./.lake")
     """The directory for what the lake keeps beside the data: the embedded PostgreSQL, logs, locks."""
 
     ledger_url: PostgresUrl | None = Field(default=None, repr=False)
     """The ledger's PostgreSQL, `postgresql://user:password@host:5432/database`. A database given here is
     only migrated by `lake ledger migrate`."""
+
+    ledger_secret: str | None = Field(default=None, pattern=r"^[A-Za-z0-9/_+=.@:-]{1,512}$")
+    """The name or ARN of a secret in AWS Secrets Manager that has the ledger's URL, or the fields of one as RDS writes
+    them (host, port, username, password, dbname). In place of `LAKE_LEDGER_URL`, so that no password is in a variable
+    or an argument."""
 
     ledger_auth: Literal["password", "iam"] = "password"
     """How the ledger of `LAKE_LEDGER_URL` is signed in to: with the `password` of the URL, or with a token of AWS `iam`
@@ -109,7 +123,8 @@ class Settings(BaseSettings):
     """The PostgreSQL of Dagster's own storage: runs, events, schedules. Keep it apart from the ledger."""
 
     engine: EngineName = "in_process"
-    """Where conversion runs: `in_process`, or in the tasks of `spark`. See docs/spark.md."""
+    """Where conversion runs: `in_process`, in the tasks of `spark` (docs/spark.md), or in runs of an AWS `glue` job
+    (docs/glue.md)."""
 
     spark_master: SparkMaster = "local[*]"
     """The Spark that converts with `LAKE_ENGINE=spark`: `local[*]` is the cores of this machine; or `yarn`,
@@ -195,6 +210,17 @@ class Settings(BaseSettings):
         if isinstance(self.root, S3Root):
             raise SettingsError(f"{PREFIX}ROOT", f"the demo needs a directory, and the lake is {self.root}; unset it")
         return self.root
+
+    @property
+    def ledger_is_embedded(self) -> bool:
+        """Whether the ledger is the PostgreSQL that comes along."""
+        return self.ledger_url is None and self.ledger_secret is None
+
+    @model_validator(mode="after")
+    def _one_ledger(self) -> Self:
+        if self.ledger_url is not None and self.ledger_secret is not None:
+            raise SettingsError(f"{PREFIX}LEDGER_SECRET", f"{PREFIX}LEDGER_URL is set too; unset one of them")
+        return self
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

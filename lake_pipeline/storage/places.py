@@ -37,6 +37,17 @@ class S3Place:
 Place = DirectoryPlace | S3Place
 
 
+def place_at(root: str, access: AwsAccess) -> Place:
+    """Where `root` is: `s3://bucket/prefix`, or a directory. Raises ValueError where it names no bucket."""
+    scheme, separator, rest = root.partition("://")
+    if not separator:
+        return DirectoryPlace(path=root)
+    bucket, _, prefix = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise ValueError(f"{root!r} is no place; write s3://bucket/prefix, or a directory")
+    return S3Place(bucket=bucket, prefix=f"{prefix.strip('/')}/" if prefix.strip("/") else "", access=access)
+
+
 def place_to_json(place: Place) -> dict[str, Any]:
     """A JSON object that `place_from_json` reads back."""
     return {"kind": "s3" if isinstance(place, S3Place) else "directory", **asdict(place)}

@@ -15,6 +15,11 @@ HISTORY = "all_historical_files/"
 CURATED = "json_parsed_parquet/"
 ARCHIVE = "raw-json-data-processed/"
 QUARANTINE = "quarantine/"
+CODE = "glue/code/"
+"""What a Glue job runs, below a folder for each content."""
+
+RUNS = "glue/runs/"
+"""What Glue runs are asked, and their reports, by batch."""
 
 WEEKLY_KEY = re.compile(r"\d{4}/week\d{2}/.+")
 YEAR_FOLDER = re.compile(r"\d{4}/")

@@ -15,6 +15,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from lake_pipeline_tests.aws.faults import Faults
+from lake_pipeline_tests.aws.glue import Glue
 from lake_pipeline_tests.aws.recording import Recording
 from lake_pipeline_tests.aws.strict import Strict
 
@@ -42,7 +43,8 @@ class Control:
 
     def __init__(self, moto: Any, latency: float) -> None:
         self._latency = latency
-        self._faults = Faults(Strict(moto))
+        self.glue = Glue(Strict(moto))
+        self._faults = Faults(self.glue)
         self._recording = Recording(self._faults)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -62,6 +64,12 @@ class Control:
                 return self._faults.made
             case "requests":
                 return self._recording.counts()
+            case "glue":
+                self.glue.configure(**json.loads(request.get_data()))
+                return {}
+            case "glue-run":
+                self.glue.set_state(**json.loads(request.get_data()))
+                return {}
             case "forget":
                 self._recording.forget()
                 return {}
@@ -74,8 +82,10 @@ def main() -> None:
     app = Control(DomainDispatcherApplication(create_backend_app), latency=float(sys.argv[1]) / 1000)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    app.glue.endpoint = f"http://127.0.0.1:{server.port}"
     print(server.port, flush=True)
     sys.stdin.read()
+    app.glue.end()
 
 
 if __name__ == "__main__":

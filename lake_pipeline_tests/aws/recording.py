@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,18 +11,19 @@ from urllib.parse import parse_qs, unquote
 
 
 class Recording:
-    """A WSGI application around another one. Counts calls by service, operation, bucket and the first two folders."""
+    """A WSGI application around another one. Counts calls by who asks (an access key), service, operation, bucket
+    and the first three folders."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._lock = threading.Lock()
-        self._counts: Counter[tuple[str, str, str, str]] = Counter()
-        self._examples: dict[tuple[str, str, str, str], str] = {}
+        self._counts: Counter[tuple[str, str, str, str, str]] = Counter()
+        self._examples: dict[tuple[str, str, str, str, str], str] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
             for service, operation, bucket, key in _calls(environ):
-                kind = (service, operation, bucket, "/".join(key.split("/")[:-1][:2]))
+                kind = (service, operation, bucket, "/".join(key.split("/")[:-1][:3]), _who(environ))
                 self._counts[kind] += 1
                 self._examples.setdefault(kind, key)
         answer: Iterable[bytes] = self._app(environ, start_response)
@@ -36,6 +38,7 @@ class Recording:
                     "operation": kind[1],
                     "bucket": kind[2],
                     "folder": kind[3],
+                    "who": kind[4],
                     "key": self._examples[kind],
                     "count": count,
                 }
@@ -49,11 +52,18 @@ class Recording:
             self._examples.clear()
 
 
+def _who(environ: dict[str, Any]) -> str:
+    """The access key that signed the call."""
+    signed = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return signed.group(1) if signed else ""
+
+
 def _calls(environ: dict[str, Any]) -> Iterable[tuple[str, str, str, str]]:
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
         service, _, operation = target.partition(".")
-        yield service.removeprefix("Amazon").lower().removeprefix("aws"), operation, "", ""
+        # AmazonSQS, AWSGlue, Logs_20140328, secretsmanager
+        yield service.removeprefix("Amazon").lower().removeprefix("aws").partition("_")[0], operation, "", ""
         return
     bucket, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
     yield "s3", _s3_operation(environ, bool(key)), bucket, key

@@ -74,6 +74,19 @@ class AwsServer:
             self._post("faults", {})
 
     @contextmanager
+    def glue(self, **configuration: Any) -> Iterator[None]:
+        """Another Glue while the block runs; see `Glue.configure`."""
+        self._post("glue", configuration)
+        try:
+            yield
+        finally:
+            self._post("glue", {})
+
+    def end_glue_run(self, run_id: str, state: str, message: str = "") -> None:
+        """End a Glue run as only AWS can."""
+        self._post("glue-run", {"run_id": run_id, "state": state, "message": message})
+
+    @contextmanager
     def recorded(self) -> Iterator[list[dict[str, Any]]]:
         """What is asked while the block runs; the list is filled when it ends."""
         self._post("forget", {})

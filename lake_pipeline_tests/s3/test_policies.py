@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from click.testing import CliRunner
 
 from lake_pipeline.aws.access import AwsAccess
 from lake_pipeline.cli import main
-from lake_pipeline.convert.in_process import InProcessEngine
-from lake_pipeline.convert.request import ConversionRequest
-from lake_pipeline.model.files import RawFile
+from lake_pipeline.convert.glue import GlueEngine
+from lake_pipeline.ingest.batch import ingest_all
+from lake_pipeline.opening import open_lake
 from lake_pipeline.provision.lake import Choices
 from lake_pipeline.provision.policies import glue_policy, host_policy, policies, provisioner_policy
+from lake_pipeline.settings import load_settings
 from lake_pipeline.storage.places import S3Place
+from lake_pipeline_tests.aws.glue_process import ROLE as ROLE_OF_RUNS
 from lake_pipeline_tests.aws.server import AwsServer
-from lake_pipeline_tests.factories import BATCH, OPTIONS, ndjson
+from lake_pipeline_tests.factories import BATCH, ndjson
 
 REPOSITORY = Path(__file__).parents[2]
 ROLE = "arn:aws:iam::123456789012:role/lake-glue"
@@ -36,6 +39,7 @@ ACTIONS = {
     "CopySource": ["s3:GetObject", "s3:GetObjectTagging"],
     "CopySourceVersion": ["s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
     "CopyObject": ["s3:PutObject", "s3:PutObjectTagging"],
+    "PutObject": ["s3:PutObject"],
     "CreateMultipartUpload": ["s3:PutObject"],
     "UploadPart": ["s3:PutObject"],
     "CompleteMultipartUpload": ["s3:PutObject"],
@@ -99,7 +103,7 @@ def mine(calls: list[dict[str, Any]], bucket: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def choices(aws: AwsServer, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choices:
     bucket = aws.new_bucket(versioned=True)
-    for service in ("SQS", "GLUE"):
+    for service in ("SQS", "GLUE", "CLOUDWATCH_LOGS"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", aws.endpoint)
     settings = {
         "ROOT": f"s3://{bucket}/lake",
@@ -139,7 +143,9 @@ def test_the_host_may_do_what_it_does_and_nothing_more(
     with aws.recorded() as more:
         lake("discover")
         lake("ingest")
-    compare(host_policy(choices), mine([*calls, *({**call, "bucket": bucket} for call in more)], bucket))
+    both = mine([*calls, *({**call, "bucket": bucket} for call in more)], bucket)
+    # What belongs to Glue runs is looked at below.
+    compare(host_policy(choices), both, unseen=frozenset({"AskGlueRuns", "RunTheJob", "ReadTheLogOfTheJob"}))
 
 
 def land_all(aws: AwsServer, bucket: str, *, week: str) -> None:
@@ -176,27 +182,29 @@ def work(aws: AwsServer, bucket: str) -> None:
     store.delete(f"json_parsed_parquet/part-{BATCH}-00001.parquet")
 
 
-def test_the_glue_job_may_do_what_it_does_and_nothing_more(aws: AwsServer, choices: Choices) -> None:
-    """The kernel is what runs there; that it gives up its uploads when a conversion fails is a part of it."""
-    store = aws.store(choices.place.bucket, "lake/")
-    keys = ["2026/week05/a.json", "all_historical_files/b.json"]
-    for key in keys:
-        aws.client().put_object(
-            Bucket=choices.place.bucket,
-            Key=f"lake/{key}",
-            Body=ndjson(*[{"event_time": "2026-02-03T10:00:00Z"}] * 10, {"mode": "no date"}),
-        )
-    files = tuple(
-        RawFile(file_id=number, key=info.key, etag=info.etag, size=info.size)
-        for number, info in enumerate(store.objects(""), start=1)
-    )
-    with aws.recorded() as calls:
-        report = InProcessEngine(store).convert(
-            ConversionRequest(batch_id=BATCH, files=files, contract=None, options=OPTIONS)
-        )
-        for pending in report.manifest.objects:
-            store.abort(pending)
-    compare(glue_policy(choices), mine(calls, choices.place.bucket), unseen=frozenset({"ReadItsCode", "WriteItsLog"}))
+def test_host_and_job_may_do_with_each_other_what_they_do_and_nothing_more(
+    aws: AwsServer, choices: Choices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job gets its code, converts, answers and prints as its role; the host asks, waits, reads and stops."""
+    lake("provision", "--only", "glue")
+    monkeypatch.setenv("LAKE_ENGINE", "glue")
+    bucket = choices.place.bucket
+    body = ndjson(*[{"event_time": "2026-02-03T10:00:00Z"}] * 100, {"mode": "no date"})
+    # Of a file that is refused after a part of it was converted, the uploads are given up.
+    for key, content in (("2026/week05/a.json", body), ("all_historical_files/b.json", body + b"broken\n" * 100)):
+        aws.client().put_object(Bucket=bucket, Key=f"lake/{key}", Body=content)
+    lake("discover")
+    with aws.recorded() as calls, open_lake(load_settings()) as opened:
+        engine = GlueEngine(opened.store, job=bucket, access=aws.access(), share_bytes=1000, look_seconds=0.5)
+        list(ingest_all(replace(opened, engine=engine)))
+        engine.stop("jr_gone")
+        engine.find(BATCH)
+    of_job = [call for call in mine(calls, bucket) if call["who"] == ROLE_OF_RUNS["AWS_ACCESS_KEY_ID"]]
+    compare(glue_policy(choices), of_job)
+    of_host = [call for call in mine(calls, bucket) if call not in of_job]
+    policy = host_policy(choices)
+    only_glue = {"AskGlueRuns", "RunTheJob", "ReadTheLogOfTheJob"}
+    compare(policy, of_host, unseen=frozenset({each["Sid"] for each in policy["Statement"]} - only_glue))
 
 
 def test_who_provisions_may_do_what_it_takes_and_nothing_more(aws: AwsServer, choices: Choices) -> None:
@@ -219,13 +227,14 @@ def test_who_provisions_may_do_what_it_takes_and_nothing_more(aws: AwsServer, ch
     )
     url = queues.get_queue_url(QueueName=f"{choices.place.bucket}-lake-lake-events")["QueueUrl"]
     queues.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+    glue.update_job(JobName=choices.glue_job, JobUpdate={"Timeout": 1})
     with aws.recorded() as more:
         lake("provision")
-    # PassRole is no call of its own: Glue asks for it when the job is made. Changing a job is nothing that moto can.
+    # PassRole is no call of its own: Glue asks for it when the job is made.
     compare(
         provisioner_policy(choices),
         mine([*calls, *more], choices.place.bucket),
-        unseen=frozenset({"GiveTheJobItsRole", "glue:UpdateJob"}),
+        unseen=frozenset({"GiveTheJobItsRole"}),
     )
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from lake_pipeline.cli import main
 from lake_pipeline.contract.hive_types import hive_type
+from lake_pipeline.provision.bundle import bundle
 from lake_pipeline_tests.aws.server import AwsServer
 from lake_pipeline_tests.factories import ndjson
 
@@ -69,8 +70,30 @@ def test_everything_is_made_once_and_then_left_alone(aws: AwsServer, bucket: str
     assert tiering["Filter"] == {"Prefix": "lake/raw-json-data-processed/"}
     assert tiering["Transitions"] == [{"Days": 90, "StorageClass": "INTELLIGENT_TIERING"}]
     assert rules["lake-lake/incomplete-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
-    assert set(rules) == {"lake-lake/archive-tiering", "lake-lake/incomplete-uploads"}
-    assert aws.client("glue").get_job(JobName=bucket)["Job"]["MaxRetries"] == 0
+    assert rules["lake-lake/glue-runs"]["Filter"] == {"Prefix": "lake/glue/runs/"}
+    assert set(rules) == {"lake-lake/archive-tiering", "lake-lake/incomplete-uploads", "lake-lake/glue-runs"}
+
+
+def test_the_job_has_its_code_and_what_a_person_chose(
+    aws: AwsServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    job = aws.client("glue").get_job(JobName=bucket)["Job"]
+    assert (job["MaxRetries"], job["ExecutionProperty"]["MaxConcurrentRuns"]) == (0, 2)
+    for uri in (job["Command"]["ScriptLocation"], job["DefaultArguments"]["--extra-py-files"]):
+        name = uri.removeprefix(f"s3://{bucket}/")
+        assert aws.client().get_object(Bucket=bucket, Key=name)["Body"].read() == content_of(name)
+    assert job["DefaultArguments"]["--spark_cores"] == "36"
+    for name, value in {"WORKERS": "5", "WORKER": "G.2X", "MINUTES": "60"}.items():
+        monkeypatch.setenv(f"LAKE_GLUE_{name}", value)
+    assert changes(run("--json")) == [f"Glue job {bucket}"]
+    changed = aws.client("glue").get_job(JobName=bucket)["Job"]
+    assert (changed["NumberOfWorkers"], changed["WorkerType"], changed["Timeout"]) == (5, "G.2X", 60)
+    assert changed["DefaultArguments"]["--spark_cores"] == "32"
+
+
+def content_of(key: str) -> bytes:
+    return bundle()[key.rpartition("/")[2]]
 
 
 def test_the_queue_that_is_made_hears_of_what_lands(
@@ -123,7 +146,12 @@ def test_drift_is_told_and_mended_and_what_others_set_stays(aws: AwsServer, buck
 
     run("--only", "bucket")
     rules = [rule["ID"] for rule in client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]]
-    assert sorted(rules) == ["lake-lake/archive-tiering", "lake-lake/incomplete-uploads", "theirs"]
+    assert sorted(rules) == [
+        "lake-lake/archive-tiering",
+        "lake-lake/glue-runs",
+        "lake-lake/incomplete-uploads",
+        "theirs",
+    ]
     assert changes(run("--only", "bucket", "--check", "--json")) == []
 
 

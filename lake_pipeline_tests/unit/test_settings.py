@@ -48,7 +48,7 @@ def test_a_laptop_needs_no_setting() -> None:
         ("LAKE_LEDGER_URL", "postgresql://user:hunter2@host:port/db", "can't be read"),
         ("LAKE_LEDGER_URL", "postgresql://user:hunter2@host", "names no database"),
         ("LAKE_DAGSTER_URL", "sqlite:///dagster.db", "not a PostgreSQL URL"),
-        ("LAKE_ENGINE", "glue", "does not have the engine 'glue' yet"),
+        ("LAKE_ENGINE", "flink", "'flink' is no engine; use in_process, spark or glue"),
         ("LAKE_ENGINE", "fast", "is no engine"),
         ("LAKE_SPARK_MASTER", "localhost:7077", "spark://host:7077"),
         ("LAKE_DATE_FIELD", "a..b", "no field path"),

@@ -1,0 +1,87 @@
+"""Lakes in a bucket with a Glue job: a server that really runs it, job and code as `lake provision` makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from lake_pipeline.convert.glue import GlueEngine
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.provision.glue import Code, Job
+from lake_pipeline.provision.plan import provision
+from lake_pipeline.storage.s3 import S3Store
+from lake_pipeline_tests.aws.server import AwsServer
+from lake_pipeline_tests.factories import OPTIONS
+
+ROLE = "arn:aws:iam::123456789012:role/lake-glue"
+SERVICES = ("GLUE", "CLOUDWATCH_LOGS", "SECRETS_MANAGER", "SQS")
+
+
+@pytest.fixture(autouse=True)
+def _services(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for service in SERVICES:
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", aws.endpoint)
+
+
+@dataclass(frozen=True)
+class GlueLake:
+    """A lake whose engine is a Glue job of its own, named as its bucket is."""
+
+    aws: AwsServer
+    store: S3Store
+    lake: Lake
+
+    @property
+    def job(self) -> str:
+        return self.store.place.bucket
+
+    @property
+    def engine(self) -> GlueEngine:
+        assert isinstance(self.lake.engine, GlueEngine)
+        return self.lake.engine
+
+    def land(self, files: Mapping[str, bytes]) -> None:
+        """Put raw files into the lake as senders do."""
+        for key, content in files.items():
+            self.aws.client().put_object(Bucket=self.job, Key=self.store.place.prefix + key, Body=content)
+
+    def with_script(self, text: str, **job: Any) -> None:
+        """Let the job run another script, which is no Spark and takes no time to start."""
+        key = f"{self.store.place.prefix}script.py"
+        self.aws.client().put_object(Bucket=self.job, Key=key, Body=text.encode())
+        command = {"Name": "glueetl", "ScriptLocation": f"s3://{self.job}/{key}"}
+        update = {"Command": command, "DefaultArguments": {}, **job}
+        self.aws.client("glue").update_job(JobName=self.job, JobUpdate=update)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The runs of the job, newest first."""
+        found: list[dict[str, Any]] = self.aws.client("glue").get_job_runs(JobName=self.job)["JobRuns"]
+        return found
+
+    def log(self, run_id: str) -> str:
+        """What a run has printed."""
+        events = self.aws.client("logs").get_log_events(
+            logGroupName="/aws-glue/jobs/output", logStreamName=run_id, startFromHead=True
+        )["events"]
+        return "\n".join(event["message"] for event in events)
+
+
+def engine_over(aws: AwsServer, store: S3Store, **how: Any) -> GlueEngine:
+    """An engine that runs the job of its bucket and looks often."""
+    return GlueEngine(store, job=store.place.bucket, access=aws.access(), **{"look_seconds": 0.1, **how})
+
+
+@pytest.fixture
+def glue_lake(aws: AwsServer, ledger: Ledger) -> Iterator[GlueLake]:
+    store = aws.store(aws.new_bucket(), "lake/")
+    job = Job(store.place, store.place.bucket, ROLE, worker_type="G.1X", workers=2, minutes=10, runs=2)
+    list(provision([Code(store.place), job]))
+    lake = Lake(store=store, ledger=ledger, engine=engine_over(aws, store), options=OPTIONS)
+    found = GlueLake(aws, store, lake)
+    yield found
+    for run in found.runs():
+        aws.client("glue").batch_stop_job_run(JobName=found.job, JobRunIds=[run["Id"]])

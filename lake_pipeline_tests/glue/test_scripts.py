@@ -1,0 +1,127 @@
+"""The scripts as Glue runs them: by path, with arguments, over the zip; on their own, and for whoever names objects."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lake_pipeline.convert.glue_run import answer_at
+from lake_pipeline.convert.request import ConversionReport
+from lake_pipeline.ingest.discover import discover
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.model.states import FileState
+from lake_pipeline.provision.bundle import BUNDLE, LISTER, modules, write_bundle
+from lake_pipeline_tests.aws.server import AwsServer
+from lake_pipeline_tests.factories import BATCH, LakeOnDisk, ndjson
+from lake_pipeline_tests.glue.conftest import GlueLake
+from lake_pipeline_tests.lakes import is_sound
+
+GOOD = {"event_time": "2026-02-03", "mode": "live"}
+
+
+def secret_with(aws: AwsServer, name: str, value: str) -> str:
+    aws.client("secretsmanager").create_secret(Name=name, SecretString=value)
+    return name
+
+
+def run_job(glue_lake: GlueLake, arguments: dict[str, str]) -> str:
+    """A run that nobody launched, as a trigger starts it: its state in the end."""
+    glue = glue_lake.aws.client("glue")
+    run_id = glue.start_job_run(JobName=glue_lake.job, Arguments=arguments)["JobRunId"]
+    deadline = time.monotonic() + 120
+    while (state := glue.get_job_run(JobName=glue_lake.job, RunId=run_id)["JobRun"]["JobRunState"]) in (
+        "WAITING",
+        "STARTING",
+        "RUNNING",
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    print(glue_lake.log(run_id))
+    return str(state)
+
+
+def test_on_its_own_it_takes_files_from_the_ledger_and_publishes_them(glue_lake: GlueLake, ledger_url: str) -> None:
+    """No Dagster, and no password in an argument: the ledger is named by its secret."""
+    files = {f"2026/week06/{number}.json": ndjson(GOOD) for number in range(3)}
+    glue_lake.land({**files, "2026/week06/bad.json": b"{broken\n" * 9})
+    discover(glue_lake.lake)
+    secret = secret_with(glue_lake.aws, glue_lake.job, ledger_url)
+    arguments = {
+        "--additional-python-modules": ",".join(modules(alone=True)),
+        "--LAKE_ROOT": glue_lake.store.uri,
+        "--LAKE_S3_ENDPOINT_URL": glue_lake.aws.endpoint,
+        "--LAKE_LEDGER_SECRET": secret,
+        "--LAKE_BATCH_FILES": "3",
+        "--max_batches": "2",
+    }
+    assert run_job(glue_lake, arguments) == "SUCCEEDED"
+    states = glue_lake.lake.ledger.status().files
+    assert (states[FileState.SUCCEEDED], states[FileState.QUARANTINED]) == (3, 1)
+    assert is_sound(glue_lake.lake)
+
+
+def test_objects_that_somebody_names_are_converted_without_a_ledger(glue_lake: GlueLake, tmp_path: Path) -> None:
+    content = ndjson(GOOD, {**GOOD, "n": 7}) + b"{broken\n"
+    glue_lake.land({"2026/week06/a.json": content})
+    arguments = {
+        "--lake_root": glue_lake.store.uri,
+        "--s3_endpoint_url": glue_lake.aws.endpoint,
+        "--input_s3_paths": f"{glue_lake.store.uri}/2026/week06/a.json",
+        "--options": json.dumps({"max_bad_share": 0.5}),
+        "--batch_id": BATCH,
+        "--report": "glue/runs/mine/report.json",
+    }
+    assert run_job(glue_lake, arguments) == "SUCCEEDED"
+    report = answer_at(glue_lake.store, "glue/runs/mine/request.json")
+    assert isinstance(report, ConversionReport)
+    alone = LakeOnDisk(tmp_path).convert({"2026/week06/a.json": content}, max_bad_share=0.5)
+    assert report.manifest.files == alone.report.manifest.files
+    (part,) = report.manifest.curated
+    assert glue_lake.store.stat(part.object.key) is None
+    glue_lake.store.publish(part.object)
+    assert glue_lake.store.stat(part.object.key) is not None
+
+
+def test_the_lister_registers_what_is_new(glue_lake: GlueLake, ledger: Ledger, ledger_url: str, tmp_path: Path) -> None:
+    glue_lake.land({"2026/week06/a.json": ndjson(GOOD), "2026/week06/b.json": ndjson(GOOD)})
+    write_bundle(tmp_path)
+    (tmp_path / "dagster.py").write_text("raise AssertionError('Dagster is imported')")
+    secret = secret_with(glue_lake.aws, f"{glue_lake.job}-lister", ledger_url)
+    command = [sys.executable, str(tmp_path / LISTER), "--LAKE_ROOT", glue_lake.store.uri]
+    command += ["--LAKE_S3_ENDPOINT_URL", glue_lake.aws.endpoint, "--LAKE_LEDGER_SECRET", secret]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(tmp_path / BUNDLE)])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "2 objects seen, 2 new" in done.stdout
+    assert ledger.status().files[FileState.PENDING] == 2
+
+
+def test_scripts_of_another_version_refuse_the_package(tmp_path: Path) -> None:
+    write_bundle(tmp_path)
+    script = tmp_path / LISTER
+    script.write_text(script.read_text().replace('VERSION = "', 'VERSION = "9.'))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / BUNDLE)}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "file_lister.py is of version 9." in done.stderr
+
+
+@pytest.mark.parametrize("path", ["nowhere.json", "s3://other/a.json"])
+def test_an_object_that_is_not_there_is_told(path: str, tmp_path: Path) -> None:
+    """Before any Spark is started."""
+    write_bundle(tmp_path)
+    command = [sys.executable, str(tmp_path / "batch_processor.py"), "--lake_root", str(tmp_path / "lake")]
+    done = subprocess.run(
+        [*command, "--input_s3_paths", path],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / BUNDLE)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "nowhere.json" in done.stderr or "s3://other" in done.stderr
