@@ -129,9 +129,12 @@ def file_row(url: str, file_id: int) -> Any:
     return run_sql(url, "SELECT * FROM file_processing_status WHERE file_id = :file_id", file_id=file_id)[0]
 
 
+RETRIES_COME = "UPDATE file_processing_status SET next_attempt_at = now() WHERE processing_status = 'FAILED'"
+
+
 def let_retries_come(url: str) -> None:
     """Time passes: every file may be tried again."""
-    run_sql(url, "UPDATE file_processing_status SET next_attempt_at = now() WHERE processing_status = 'FAILED'")
+    run_sql(url, RETRIES_COME)
 
 
 def expire_leases(url: str) -> None:

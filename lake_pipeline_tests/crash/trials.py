@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlalchemy import text
+
 from lake_pipeline.errors import LakeError
 from lake_pipeline_tests.crash.boundaries import Boundaries
 from lake_pipeline_tests.crash.disturbing import Disturbance, run_as_operator, time_passes
@@ -17,7 +19,7 @@ from lake_pipeline_tests.crash.forks import Child, Ending, in_child
 from lake_pipeline_tests.crash.observing import difference, observe
 from lake_pipeline_tests.crash.scenarios import Scenario
 from lake_pipeline_tests.crash.worlds import World, Worlds
-from lake_pipeline_tests.ledger_builders import let_retries_come
+from lake_pipeline_tests.ledger_builders import RETRIES_COME
 
 Say = Callable[[str], None]
 
@@ -133,9 +135,10 @@ class Matrix:
     def _finish(self, world: World) -> Callable[[Say], dict[str, Any]]:
         def finish(_say: Say) -> dict[str, Any]:
             lake = world.lake()
-            let_retries_come(world.url)
+            with lake.ledger.transaction() as connection:
+                connection.execute(text(RETRIES_COME))
             self._scenario.finish(lake, world.root)
-            return observe(lake, world.root, world.url)
+            return observe(lake, world.root)
 
         return finish
 
