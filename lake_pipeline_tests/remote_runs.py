@@ -1,13 +1,14 @@
 """An engine whose runs are processes of their own, for tests: they go on when the worker that started them is killed.
 
 python -m lake_pipeline_tests.remote_runs FOLDER       one run: reads its request, converts, leaves its report
-python -m lake_pipeline_tests.remote_runs --work ROOT URL RUNS    one worker: ingests what is pending
+python -m lake_pipeline_tests.remote_runs WORK ROOT URL RUNS      one worker: does one of `WORKS`
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from lake_pipeline.convert.kernel import convert
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.errors import TransientError
 from lake_pipeline.ingest.batch import ingest_all
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.rebuild import rebuild
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline_tests.lakes import lake_at
@@ -47,6 +50,12 @@ class ProcessRuns:
 
     def is_alive(self, run_id: str) -> bool:
         return (self._runs / run_id / "report").exists() or self._is_running(run_id)
+
+    def find(self, batch_id: str) -> str | None:
+        for folder in self._runs.glob("run-*"):
+            if (folder / "pid").exists() and pickle.loads((folder / "request").read_bytes())[1].batch_id == batch_id:
+                return folder.name
+        return None
 
     def attach(self, run_id: str, *, on_progress: Progress | None = None) -> ConversionReport:  # noqa: ARG002
         path = self._runs / run_id / "report"
@@ -81,13 +90,35 @@ def run(folder: Path) -> None:
     os.replace(draft, folder / "report")
 
 
-def work(root: Path, url: str, runs: Path) -> None:
+def ingest_and_note_nothing(lake: Lake) -> None:
+    """Killed between the start of the run and the note of its id."""
+
+    def dies(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Ledger.record_engine_run = dies  # type: ignore[method-assign, assignment]
+    list(ingest_all(lake))
+
+
+def rebuild_everything(lake: Lake) -> None:
+    """Every published partition."""
+    rebuild(lake, {file.partition for file in lake.ledger.curated_files()})
+
+
+WORKS = {
+    "ingest": lambda lake: list(ingest_all(lake)),
+    "ingest-and-note-nothing": ingest_and_note_nothing,
+    "rebuild": rebuild_everything,
+}
+
+
+def work(name: str, root: Path, url: str, runs: Path) -> None:
     """One worker, with a lease that nobody waits for."""
-    list(ingest_all(lake_at(root, Ledger(url), engine=ProcessRuns(root, runs))))
+    WORKS[name](lake_at(root, Ledger(url), engine=ProcessRuns(root, runs)))
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--work":
-        work(Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
+    if sys.argv[1] in WORKS:
+        work(sys.argv[1], Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
     else:
         run(Path(sys.argv[1]))

@@ -125,6 +125,13 @@ class RemoteEngine(Engine, Protocol):
         """
         ...
 
+    def find(self, batch_id: str) -> str | None:
+        """The newest run that was started for a batch, whoever started it; None where there is none.
+
+        Raises `TransientError` where that can't be told now.
+        """
+        ...
+
     def attach(self, run_id: str, *, on_progress: Progress | None = None) -> ConversionReport:
         """Wait for the end of a run, whoever started it, and return its report; again and again the same one.
 

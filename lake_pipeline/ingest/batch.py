@@ -13,16 +13,19 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress, RemoteEngine
+from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.errors import ContractMoved, FilesMoved, LakeError, LeaseLost, OutcomeUnknown, VersionsMoved
 from lake_pipeline.ingest.archive import archive_originals
 from lake_pipeline.ingest.contracts import changes_of_batch
+from lake_pipeline.ingest.converting import convert, forget_run
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import abort, roll_forward
+from lake_pipeline.ingest.rebuild import finish_rebuilds
 from lake_pipeline.ingest.reconcile import adopt_run, recover, sweep_if_possible
 from lake_pipeline.ingest.result import BatchResult, failed_result, published_result
 from lake_pipeline.ingest.widening import Recording, widens_from
+from lake_pipeline.ledger.claims import INGEST
 from lake_pipeline.ledger.owner import this_owner
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.manifest import FileOutcome, Manifest, Outcome
@@ -61,8 +64,10 @@ def ingest_batch(
     this worker was too slow, and `OutcomeUnknown` where only the ledger can tell later what became of the batch.
     """
     recover(lake)
+    finish_rebuilds(lake)
     for _ in range(CLAIMS):
-        claim, run_id = adopt_run(lake) or (_claim(lake, partitions), None)
+        adopted = adopt_run(lake, INGEST)
+        claim, run_id = (adopted.claim, adopted.run_id) if adopted else (_claim(lake, partitions), None)
         if claim is None:
             sweep_if_possible(lake)
             return None
@@ -142,9 +147,7 @@ def _convert_and_record(
             version = recording.record(report.evidence)
             return recording.manifest, version
         except (ContractMoved, FilesMoved) as error:
-            if isinstance(lake.engine, RemoteEngine):
-                # First, so that nobody attaches to a run whose parts are gone.
-                lake.ledger.record_engine_run(claim, None)
+            forget_run(lake, claim)
             abort(lake.store, recording.manifest)
             moved, run_id = error, None
             # A lake that is never quiet enough to widen a column still takes the batch.
@@ -157,6 +160,7 @@ def _convert_and_record(
             sweep_if_possible(lake)
             raise
         except LakeError:
+            forget_run(lake, claim)
             abort(lake.store, recording.manifest)
             raise
     raise moved
@@ -199,38 +203,7 @@ def _convert(
         options=lake.options,
         widens_from=widens_from(lake, contract) if may_widen else newest + 1,
     )
-    if not isinstance(lake.engine, RemoteEngine):
-        return lake.engine.convert(request, on_progress=on_progress)
-    return _convert_remotely(lake, lake.engine, claim, request, on_progress, run_id)
-
-
-def _convert_remotely(
-    lake: Lake,
-    engine: RemoteEngine,
-    claim: Claim,
-    request: ConversionRequest,
-    on_progress: Progress | None,
-    run_id: str | None,
-) -> ConversionReport:
-    """Attach to the run that a worker before this one started, or start one and note it first."""
-    run_id = run_id or _start(lake, engine, claim, request)
-    try:
-        return engine.attach(run_id, on_progress=on_progress)
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            # Stopped by a person: the files go back, and nobody will ask for this run.
-            engine.stop(run_id)
-        raise
-
-
-def _start(lake: Lake, engine: RemoteEngine, claim: Claim, request: ConversionRequest) -> str:
-    run_id = engine.start(request)
-    try:
-        lake.ledger.record_engine_run(claim, run_id)
-    except LakeError:
-        engine.stop(run_id)
-        raise
-    return run_id
+    return convert(lake, claim, request, on_progress, run_id)
 
 
 def _failed(lake: Lake, claim: Claim, error: Exception, seconds: float) -> BatchResult:

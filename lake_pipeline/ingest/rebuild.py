@@ -19,15 +19,17 @@ from lake_pipeline.convert.request import ConversionReport, ConversionRequest, P
 from lake_pipeline.errors import (
     ContractMoved,
     FilesMoved,
+    LakeError,
     LeaseLost,
     OutcomeUnknown,
     PermanentError,
     TransientError,
 )
+from lake_pipeline.ingest.converting import convert, forget_run
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import abort, roll_forward
-from lake_pipeline.ingest.reconcile import recover, sweep_if_possible
+from lake_pipeline.ingest.reconcile import adopt_run, recover, sweep_if_possible
 from lake_pipeline.ingest.stripping import Stripping
 from lake_pipeline.ledger.owner import this_owner
 from lake_pipeline.ledger.replacing import REBUILD
@@ -98,16 +100,39 @@ def rebuild(lake: Lake, partitions: Collection[PartitionKey], on_progress: Progr
     """
     for _ in range(TRIES):
         recover(lake)
+        if same := [done for done in finish_rebuilds(lake) if set(done.partitions) == set(partitions)]:
+            return same[-1]
         look = _look(lake, partitions)
         if not look.curated:
             return None
-        claim = lake.ledger.open_empty(REBUILD, owner=this_owner(), lease_seconds=lake.lease_seconds)
+        claim = lake.ledger.open_empty(
+            REBUILD,
+            owner=this_owner(),
+            lease_seconds=lake.lease_seconds,
+            engine=lake.engine.name,
+            partitions=partitions,
+        )
         try:
             return _rebuild(lake, claim, look, on_progress)
         except (ContractMoved, FilesMoved) as error:
             log.info("Batch %s begins again: %s", claim.batch_id, error)
             moved = error
     raise moved
+
+
+def finish_rebuilds(lake: Lake) -> list[Rebuilt]:
+    """Go on with rebuilds whose workers are gone and whose engine runs are not; what came of them."""
+    finished: list[Rebuilt] = []
+    while adopted := adopt_run(lake, REBUILD):
+        try:
+            look = _look(lake, adopted.partitions)
+            finished.append(_rebuild(lake, adopted.claim, look, None, adopted.run_id))
+        except (LeaseLost, OutcomeUnknown):
+            raise
+        except LakeError as error:
+            told = ", ".join(map(str, adopted.partitions[:TOLD]))
+            log.warning("Batch %s, a rebuild of %s, was given up: %s", adopted.claim.batch_id, told, error)
+    return finished
 
 
 def published_partitions(lake: Lake, chosen: Iterable[str]) -> list[PartitionKey]:
@@ -136,11 +161,12 @@ def _look(lake: Lake, partitions: Collection[PartitionKey]) -> _Look:
     return _Look(partitions=frozenset(partitions), curated=tuple(curated), sources=tuple(sources), links=tuple(links))
 
 
-def _rebuild(lake: Lake, claim: Claim, look: _Look, on_progress: Progress | None) -> Rebuilt:
+def _rebuild(lake: Lake, claim: Claim, look: _Look, on_progress: Progress | None, run_id: str | None = None) -> Rebuilt:
+    """Convert and publish; with `run_id`, what an engine run converts already."""
     started = time.monotonic()
     with Heartbeat(lake.ledger, claim) as heartbeat:
         try:
-            manifest = _convert_and_record(lake, claim, look, heartbeat, on_progress)
+            manifest = _convert_and_record(lake, claim, look, heartbeat, on_progress, run_id)
         except (LeaseLost, OutcomeUnknown):
             raise  # past the point of no return, or somebody else's business
         except Exception as error:
@@ -165,9 +191,9 @@ def _rebuild(lake: Lake, claim: Claim, look: _Look, on_progress: Progress | None
 
 
 def _convert_and_record(
-    lake: Lake, claim: Claim, look: _Look, heartbeat: Heartbeat, on_progress: Progress | None
+    lake: Lake, claim: Claim, look: _Look, heartbeat: Heartbeat, on_progress: Progress | None, run_id: str | None
 ) -> Manifest:
-    report = _convert(lake, claim, look, on_progress)
+    report = convert(lake, claim, _request(lake, claim, look), on_progress, run_id)
     stripping = Stripping(lake, claim, heartbeat)
     try:
         _check_outcomes(lake, look, report)
@@ -179,16 +205,22 @@ def _convert_and_record(
         lake.ledger.record_manifest(claim, manifest, report.contract)
     except OutcomeUnknown:
         raise  # perhaps it is recorded, and then its parts are needed
+    except LeaseLost:
+        # Whoever took the batch over may have taken its run over, and the parts with it: the ledger knows.
+        stripping.forget()
+        sweep_if_possible(lake)
+        raise
     except BaseException:
         stripping.forget()
+        forget_run(lake, claim)
         abort(lake.store, report.manifest)
         raise
     return manifest
 
 
-def _convert(lake: Lake, claim: Claim, look: _Look, on_progress: Progress | None) -> ConversionReport:
+def _request(lake: Lake, claim: Claim, look: _Look) -> ConversionRequest:
     contract = lake.ledger.contract() or Contract()
-    request = ConversionRequest(
+    return ConversionRequest(
         batch_id=claim.batch_id,
         files=tuple(source.file for source in look.sources),
         contract=contract,
@@ -196,11 +228,12 @@ def _convert(lake: Lake, claim: Claim, look: _Look, on_progress: Progress | None
         # A column becomes wider by an ingest or by `lake contract widen`, which rewrite what is not rebuilt.
         widens_from=contract.version + 1,
     )
-    return lake.engine.convert(request, on_progress=on_progress)
 
 
 def _check_outcomes(lake: Lake, look: _Look, report: ConversionReport) -> None:
-    """Raises unless every original was converted."""
+    """Raises unless every original was converted, and no other."""
+    if {file.file_id for file in report.manifest.files} != {source.file.file_id for source in look.sources}:
+        raise FilesMoved("Others published into these partitions, or took out of them, since the run began.")
     bad = [file for file in report.manifest.files if file.outcome is not Outcome.CONVERTED]
     if not bad:
         return

@@ -18,7 +18,7 @@ from lake_pipeline.ingest.archive import archive_originals
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.publish import roll_forward
 from lake_pipeline.ledger.owner import owner_is_dead, this_owner
-from lake_pipeline.model.claims import Claim
+from lake_pipeline.ledger.recovery import Adopted, LostBatch, Unknown
 from lake_pipeline.model.manifest import PendingObject
 from lake_pipeline.model.states import BatchState
 
@@ -36,7 +36,7 @@ OVER = frozenset({BatchState.ABANDONED, BatchState.FAILED, BatchState.PUBLISHED}
 def recover(lake: Lake) -> None:
     """Bring the lake to where only live work is unfinished. Cheap when there is nothing to do."""
     reclaimed = lake.ledger.reclaim(
-        owner_is_dead=owner_is_dead, max_lost=lake.max_attempts, run_lives=partial(run_lives, lake)
+        owner_is_dead=owner_is_dead, max_lost=lake.max_attempts, live_run=partial(live_run, lake)
     )
     finished = finish_publications(lake)
     if reclaimed.batches or finished:
@@ -62,20 +62,30 @@ def finish_publications(lake: Lake) -> int:
     return len(adopted)
 
 
-def adopt_run(lake: Lake) -> tuple[Claim, str] | None:
-    """A claim of a worker that is gone whose engine run goes on without it, and the id of the run."""
-    return lake.ledger.adopt_run(owner=this_owner(), owner_is_dead=owner_is_dead, run_lives=partial(run_lives, lake))
+def adopt_run(lake: Lake, kind: str) -> Adopted | None:
+    """A claim of that kind of a worker that is gone, whose engine run goes on without it."""
+    adopted = lake.ledger.adopt_run(
+        kind, owner=this_owner(), owner_is_dead=owner_is_dead, live_run=partial(live_run, lake)
+    )
+    if adopted:
+        log.info("Batch %s is taken over: run %s of it goes on", adopted.claim.batch_id, adopted.run_id)
+        # The worker may have died before it could.
+        lake.ledger.record_engine_run(adopted.claim, adopted.run_id)
+    return adopted
 
 
-def run_lives(lake: Lake, engine: str, run_id: str) -> bool:
-    """Whether the run is one of this lake's engine and worth waiting for; so is one that can't be asked about now."""
-    if not isinstance(lake.engine, RemoteEngine) or lake.engine.name != engine:
-        return False
+def live_run(lake: Lake, batch: LostBatch) -> str | Unknown | None:
+    """The run of a batch of this lake's engine that is worth waiting for; so is one that can't be asked about now."""
+    engine = lake.engine
+    if not isinstance(engine, RemoteEngine) or engine.name != batch.engine:
+        return None
+    run_id = batch.run_id
     try:
-        return lake.engine.is_alive(run_id)
+        run_id = engine.find(batch.batch_id) if run_id is None else run_id
+        return run_id if run_id and engine.is_alive(run_id) else None
     except TransientError as error:
-        log.warning("Run %s of %s can't be asked about, it is left alone: %s", run_id, engine, error)
-        return True
+        log.warning("The run of batch %s can't be asked about, it is left alone: %s", batch.batch_id, error)
+        return run_id or Unknown.UNKNOWN
 
 
 def sweep_pending(lake: Lake) -> int:

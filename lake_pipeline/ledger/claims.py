@@ -6,6 +6,7 @@ batch and owner, and fails with `LeaseLost` when the ledger no longer agrees.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import date
@@ -59,11 +60,19 @@ class Claiming(Database):
             self._open_batch(connection, claim, INGEST, engine)
         return claim
 
-    def open_empty(self, kind: str, *, owner: str, lease_seconds: int) -> Claim:
-        """A claim on no files, for a batch of that kind that works on published ones."""
+    def open_empty(
+        self,
+        kind: str,
+        *,
+        owner: str,
+        lease_seconds: int,
+        engine: str = "in_process",
+        partitions: Collection[PartitionKey] | None = None,
+    ) -> Claim:
+        """A claim on no files, for a batch of that kind that works on published ones: those of `partitions`, if any."""
         claim = Claim(batch_id=str(uuid.uuid4()), owner=owner, files=(), lease_seconds=lease_seconds)
         with self.transaction() as connection:
-            self._open_batch(connection, claim, kind, engine="in_process")
+            self._open_batch(connection, claim, kind, engine, partitions)
         return claim
 
     def _take(
@@ -75,7 +84,14 @@ class Claiming(Database):
             rows = connection.execute(query("claim_files_of_partitions"), {**limits, **days_and_modes(partitions)})
         return tuple(sorted(map(raw_file, rows), key=attrgetter("lane", "file_id")))
 
-    def _open_batch(self, connection: Connection, claim: Claim, kind: str, engine: str) -> None:
+    def _open_batch(
+        self,
+        connection: Connection,
+        claim: Claim,
+        kind: str,
+        engine: str,
+        partitions: Collection[PartitionKey] | None = None,
+    ) -> None:
         connection.execute(
             query("open_batch"),
             {
@@ -86,6 +102,7 @@ class Claiming(Database):
                 "engine": engine,
                 "files": len(claim.files),
                 "bytes": claim.size,
+                "partitions": None if partitions is None else json.dumps(sorted(map(str, partitions))),
             },
         )
 
@@ -96,7 +113,7 @@ class Claiming(Database):
             _must_hold(claim, renewed.rowcount)
 
     def record_engine_run(self, claim: Claim, run_id: str | None) -> None:
-        """Note the engine's own id of this conversion on the batch and its files; None for none any more.
+        """Note the engine's own id of this conversion on the batch and its files; None for one that is not to be found.
 
         Raises `LeaseLost`.
         """

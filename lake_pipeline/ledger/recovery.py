@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum, auto
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from lake_pipeline.ledger.claims import INGEST, raw_file
+from lake_pipeline.ledger.claims import raw_file
 from lake_pipeline.ledger.connection import Database
 from lake_pipeline.ledger.queries import query
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.manifest import Manifest
+from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import BatchState, FileState
 
 
@@ -28,20 +29,49 @@ class Reclaimed:
     files: int
 
 
-RunLives = Callable[[str, str], bool]
-"""Whether a run of the named engine, by its id, is worth waiting for."""
+@dataclass(frozen=True, kw_only=True)
+class LostBatch:
+    """A claimed batch whose worker is gone.
+
+    `run_id` is the noted id of its engine run: None where none was noted, empty where nobody may look for one.
+    """
+
+    batch_id: str
+    kind: str
+    engine: str
+    run_id: str | None
+    owner: str
+    is_dead: bool
 
 
-def no_run_lives(_engine: str, _run_id: str) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """A claim that was taken over, the id of its run, and the partitions where it is a rebuild of some."""
+
+    claim: Claim
+    run_id: str
+    partitions: tuple[PartitionKey, ...] = ()
+
+
+class Unknown(Enum):
+    """What can't be told now."""
+
+    UNKNOWN = auto()
+
+
+LiveRun = Callable[[LostBatch], str | Unknown | None]
+"""The id of the run of a lost batch, where there is one that is worth waiting for."""
+
+
+def no_live_run(_batch: LostBatch) -> None:
     """For those who can't go on with a run."""
-    return False
 
 
 class Recovering(Database):
     """The part of the ledger that whoever comes next uses."""
 
     def reclaim(
-        self, *, owner_is_dead: Callable[[str], bool], max_lost: int, run_lives: RunLives = no_run_lives
+        self, *, owner_is_dead: Callable[[str], bool], max_lost: int, live_run: LiveRun = no_live_run
     ) -> Reclaimed:
         """Abandon claims whose lease ran out or whose owner is dead, unless their engine run lives: see `adopt_run`.
 
@@ -49,41 +79,58 @@ class Recovering(Database):
         no other file, goes to quarantine instead of back.
         """
         lost = self._lost_batches(owner_is_dead)
-        files = [self._reclaim_batch(batch, dead, max_lost) for batch, dead in lost if not _runs(batch, run_lives)]
+        files = [self._reclaim_batch(batch, max_lost) for batch in lost if live_run(batch) is None]
         given_back = [count for count in files if count is not None]
         return Reclaimed(batches=len(given_back), files=sum(given_back))
 
     def adopt_run(
-        self, *, owner: str, owner_is_dead: Callable[[str], bool], run_lives: RunLives
-    ) -> tuple[Claim, str] | None:
-        """Take over a claim whose worker is gone and whose engine run lives: the claim, and the id of the run."""
-        for batch, dead in self._lost_batches(owner_is_dead):
-            if not _runs(batch, run_lives):
+        self, kind: str, *, owner: str, owner_is_dead: Callable[[str], bool], live_run: LiveRun
+    ) -> Adopted | None:
+        """Take over a claim of that kind whose worker is gone and whose engine run lives."""
+        for batch in self._lost_batches(owner_is_dead):
+            run_id = live_run(batch) if batch.kind == kind else None
+            if not isinstance(run_id, str):
                 continue
-            fence = {"batch_id": batch.batch_id, "lost_owner": batch.owner, "owner_is_dead": dead}
+            fence = {"batch_id": batch.batch_id, "lost_owner": batch.owner, "owner_is_dead": batch.is_dead}
             with self.transaction() as connection:
-                lease_seconds = connection.scalar(query("adopt_claim"), {**fence, "owner": owner})
-                if lease_seconds is None:
+                taken = connection.execute(query("adopt_claim"), {**fence, "owner": owner}).one_or_none()
+                if taken is None:
                     continue
                 files = tuple(map(raw_file, connection.execute(query("files_of_claim"), {"batch_id": batch.batch_id})))
-            claim = Claim(batch_id=batch.batch_id, owner=owner, files=files, lease_seconds=lease_seconds)
-            return claim, batch.external_run_id
+            claim = Claim(batch_id=batch.batch_id, owner=owner, files=files, lease_seconds=taken.lease_seconds)
+            partitions = tuple(map(PartitionKey.parse, taken.partitions or ()))
+            return Adopted(claim=claim, run_id=run_id, partitions=partitions)
         return None
 
-    def _lost_batches(self, owner_is_dead: Callable[[str], bool]) -> list[tuple[Row[Any], bool]]:
-        """Claimed batches whose worker is gone, and whether it is dead."""
+    def _lost_batches(self, owner_is_dead: Callable[[str], bool]) -> list[LostBatch]:
         with self.transaction() as connection:
             batches = connection.execute(query("claimed_batches")).all()
         judged = [(batch, owner_is_dead(batch.owner)) for batch in batches]
-        return [(batch, dead) for batch, dead in judged if dead or batch.expired]
+        return [
+            LostBatch(
+                batch_id=batch.batch_id,
+                kind=batch.kind,
+                engine=batch.engine,
+                run_id=batch.external_run_id,
+                owner=batch.owner,
+                is_dead=dead,
+            )
+            for batch, dead in judged
+            if dead or batch.expired
+        ]
 
-    def _reclaim_batch(self, batch: Row[Any], dead: bool, max_lost: int) -> int | None:
+    def _reclaim_batch(self, batch: LostBatch, max_lost: int) -> int | None:
         """How many files wait again; None where the batch was renewed meanwhile, or is over."""
-        why = "The worker died" if dead else "The worker's lease ran out"
+        why = "The worker died" if batch.is_dead else "The worker's lease ran out"
         with self.transaction() as connection:
             abandoned = connection.execute(
                 query("abandon_batch"),
-                {"batch_id": batch.batch_id, "owner": batch.owner, "owner_is_dead": dead, "message": f"{why}."},
+                {
+                    "batch_id": batch.batch_id,
+                    "owner": batch.owner,
+                    "owner_is_dead": batch.is_dead,
+                    "message": f"{why}.",
+                },
             )
             if not abandoned.rowcount:
                 return None
@@ -117,8 +164,3 @@ class Recovering(Database):
         with self.transaction() as connection:
             rows = connection.execute(query("batch_states"), {"batch_ids": list(batch_ids)})
             return {row.batch_id: BatchState(row.state) for row in rows}
-
-
-def _runs(batch: Row[Any], run_lives: RunLives) -> bool:
-    """Only an ingest can go on where another one was: the others look at the lake before they convert."""
-    return batch.kind == INGEST and batch.external_run_id is not None and run_lives(batch.engine, batch.external_run_id)

@@ -6,6 +6,7 @@ A process of its own: it must have no threads when it forks.
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import random
@@ -81,6 +82,9 @@ def _warm_up(folder: Path) -> None:
     """Load what the first conversion of a process loads, 0.7 s; it leaves no thread behind."""
     LakeOnDisk(folder).convert({"2026/week05/a.json": ndjson({"event_time": "2026-02-03", "mode": "live"})}, workers=1)
     assert threading.active_count() == 1, "a process with threads must not fork"
+    # What is loaded stays shared with the children: a collection in one of them would touch, and so copy, all of it.
+    gc.collect()
+    gc.freeze()
 
 
 def _work(

@@ -44,12 +44,18 @@ class Disturbance(StrEnum):
     """No file grows from now on."""
 
     def fits(self, boundary: str) -> bool:
-        """Whether it makes a difference there."""
+        """Whether it makes a difference there.
+
+        The world is the same after a step and before the next one, so what comes from outside strikes only before; an
+        error is another one after a step, which then has happened.
+        """
         match self:
-            case Disturbance.KILL | Disturbance.PAUSE | Disturbance.FAULT:
+            case Disturbance.FAULT:
                 return True
+            case Disturbance.KILL | Disturbance.PAUSE:
+                return not boundary.startswith("after ")
             case Disturbance.CUT | Disturbance.RESTART:
-                return not _is_storage(boundary)
+                return boundary.startswith("before ") and not _is_storage(boundary)
             case Disturbance.OUTAGE:
                 return boundary.startswith("before store.")
             case Disturbance.FULL:

@@ -17,15 +17,18 @@ import pytest
 
 from lake_pipeline.convert.request import RemoteEngine
 from lake_pipeline.errors import ContractMoved, LeaseLost, TransientError
+from lake_pipeline.ingest import batch as batches
+from lake_pipeline.ingest import rebuild as rebuilding
 from lake_pipeline.ingest.batch import ingest_all, ingest_batch
 from lake_pipeline.ingest.discover import discover
 from lake_pipeline.ingest.fsck.audit import Audit
 from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.rebuild import rebuild
 from lake_pipeline.ingest.reconcile import recover
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.states import FileState
 from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import lake_at, land, published
+from lake_pipeline_tests.lakes import is_sound, lake_at, land, published
 from lake_pipeline_tests.ledger_builders import expire_leases, run_sql
 from lake_pipeline_tests.remote_runs import ProcessRuns
 
@@ -61,14 +64,15 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def killed_while_its_run_lives(root: Path, runs: Path, url: str) -> str:
+def killed_while_its_run_lives(root: Path, runs: Path, url: str, work: str = "ingest") -> str:
     """A worker that is killed once its run is noted; returns the id of the run, which waits."""
-    command = [sys.executable, "-m", "lake_pipeline_tests.remote_runs", "--work", str(root), url, str(runs)]
+    command = [sys.executable, "-m", "lake_pipeline_tests.remote_runs", work, str(root), url, str(runs)]
     worker = subprocess.Popen(command)
-    wait_for(lambda: run_sql(url, "SELECT FROM batch WHERE external_run_id IS NOT NULL"))
+    noted = "SELECT FROM batch WHERE external_run_id IS NOT NULL AND state = 'CLAIMED'"
+    wait_for(lambda: worker.poll() is not None or run_sql(url, noted))
     worker.send_signal(signal.SIGKILL)
     worker.wait()
-    (run_id,) = started(runs)
+    (run_id,) = [name for name in started(runs) if not (runs / name / "report").exists()]
     return run_id
 
 
@@ -199,3 +203,135 @@ def test_a_run_that_a_person_interrupts_is_stopped(lake: Lake, runs: Path, monke
     (run_id,) = started(runs)
     assert (runs / run_id / "stopped").exists()
     assert lake.ledger.status().files[FileState.PENDING] == 1
+
+
+def test_a_run_whose_worker_was_killed_before_it_was_noted_is_found_and_adopted(
+    lake: Lake, root: Path, runs: Path, ledger_url: str
+) -> None:
+    run_id = killed_while_its_run_lives(root, runs, ledger_url, "ingest-and-note-nothing")
+    (runs / "go").touch()
+
+    (result,) = ingest_all(lake)
+
+    assert (result.succeeded, result.error) == (1, None)
+    assert started(runs) == [run_id]
+    [shown] = run_sql(ledger_url, "SELECT glue_job_run_id FROM file_processing_status")
+    assert shown.glue_job_run_id == run_id
+    assert len(published(root)) == 5
+
+
+def test_where_nobody_can_look_for_a_run_now_its_batch_is_left_alone(
+    lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_while_its_run_lives(root, runs, ledger_url, "ingest-and-note-nothing")
+
+    def unavailable(*_: object) -> None:
+        raise TransientError("throttled")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProcessRuns, "find", unavailable)
+        assert list(ingest_all(lake)) == []
+    assert lake.ledger.status().files[FileState.PROCESSING] == 1
+    (runs / "go").touch()
+    list(ingest_all(lake))
+    assert len(published(root)) == 5
+
+
+def test_a_run_whose_parts_are_gone_is_not_found_again(
+    lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker ends between throwing the parts away and the next start."""
+
+    def moves(*_: object, **__: object) -> int:
+        raise ContractMoved("another batch")
+
+    def ends(*_: object) -> str:
+        raise TransientError("killed, as far as the ledger knows")
+
+    runs.mkdir()
+    (runs / "go").touch()
+    real = ProcessRuns.start
+    once = iter([real])
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record_manifest", moves)
+        patch.setattr(ProcessRuns, "start", lambda *rest: next(once, ends)(*rest))
+        patch.setattr(Ledger, "fail", lambda *_, **__: None)
+        ingest_batch(lake)
+    expire_leases(ledger_url)
+
+    (result,) = ingest_all(lake)
+
+    assert result.error is None
+    assert len(started(runs)) == 2
+    assert len(published(root)) == 5
+
+
+@pytest.fixture
+def ingested(lake: Lake, runs: Path) -> Lake:
+    """Everything is published, and the next run waits."""
+    runs.mkdir()
+    (runs / "go").touch()
+    list(ingest_all(lake))
+    (runs / "go").unlink()
+    return lake
+
+
+def test_the_run_of_a_rebuild_is_adopted_by_who_asks_for_the_same_again(
+    ingested: Lake, root: Path, runs: Path, ledger_url: str
+) -> None:
+    before = published(root)
+    killed_while_its_run_lives(root, runs, ledger_url, "rebuild")
+    recover(ingested)
+    (runs / "go").touch()
+
+    done = rebuild(ingested, {file.partition for file in ingested.ledger.curated_files()})
+
+    assert done is not None
+    assert (done.files, done.rows) == (1, 5)
+    assert len(started(runs)) == 2, "the one of the ingest, and one of the rebuild"
+    assert published(root) == before
+    assert is_sound(ingested)
+
+
+def test_the_run_of_a_rebuild_is_finished_by_the_next_ingest(
+    ingested: Lake, root: Path, runs: Path, ledger_url: str
+) -> None:
+    before, old = published(root), ingested.ledger.curated_files()
+    killed_while_its_run_lives(root, runs, ledger_url, "rebuild")
+    (runs / "go").touch()
+
+    assert list(ingest_all(ingested)) == []
+
+    assert not {file.key for file in old} & {file.key for file in ingested.ledger.curated_files()}
+    assert published(root) == before
+    assert is_sound(ingested)
+
+
+def test_a_rebuild_of_files_that_are_others_now_is_given_up(
+    ingested: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_while_its_run_lives(root, runs, ledger_url, "rebuild")
+    (runs / "go").touch()
+    land(root, {"2026/week06/late.json": ndjson({"event_time": "2026-02-03", "mode": "live", "n": 9})})
+    discover(ingested)
+    real = rebuilding._look
+    seen: list[bool] = []
+
+    def publishes_first(*arguments: Any) -> Any:
+        """Another worker publishes into the partition before the heir looks."""
+        if not seen:
+            seen.append(True)
+            claim = ingested.ledger.claim(
+                owner="another", max_files=9, max_bytes=1 << 20, lease_seconds=600, engine="in_process"
+            )
+            assert claim is not None
+            other = lake_at(root, ingested.ledger)
+            batches._process(other, claim, None, None)
+        return real(*arguments)
+
+    monkeypatch.setattr(rebuilding, "_look", publishes_first)
+    list(ingest_all(ingested))
+
+    assert len(published(root)) == 6
+    assert is_sound(ingested)
+    assert run_sql(ledger_url, "SELECT kind, state FROM batch WHERE kind = 'REBUILD'") == [("REBUILD", "FAILED")]

@@ -86,10 +86,10 @@ RETURNING file_id, s3_key, etag, size_bytes, lane, attempts, expected_date, expe
 
 -- name: open_batch
 -- Records the claim itself: who holds it, and for how long.
-INSERT INTO batch (batch_id, kind, owner, lease_expires_at, lease_seconds, engine, files, bytes)
+INSERT INTO batch (batch_id, kind, owner, lease_expires_at, lease_seconds, engine, files, bytes, partitions)
 VALUES (
     CAST(:batch_id AS uuid), :kind, :owner, now() + make_interval(secs => :lease_seconds), :lease_seconds, :engine,
-    :files, :bytes
+    :files, :bytes, CAST(:partitions AS json)
 );
 
 -- name: renew_lease
@@ -98,8 +98,9 @@ UPDATE batch SET lease_expires_at = now() + make_interval(secs => :lease_seconds
 WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :owner AND state IN ('CLAIMED', 'PUBLISHING');
 
 -- name: note_engine_run
--- Records the id under which the engine runs this batch, so that a live run is found again.
-UPDATE batch SET external_run_id = :run_id, updated_at = now()
+-- Records the id under which the engine runs this batch, so that a live run is found again; an empty one where there was
+-- a run that nobody may look for any more, because its parts are thrown away.
+UPDATE batch SET external_run_id = coalesce(:run_id, ''), updated_at = now()
 WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :owner AND state = 'CLAIMED';
 
 -- name: note_engine_run_on_files
@@ -123,7 +124,7 @@ UPDATE batch SET
     owner = :owner, lease_expires_at = now() + make_interval(secs => lease_seconds), updated_at = now()
 WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :lost_owner AND state = 'CLAIMED'
     AND (lease_expires_at < now() OR :owner_is_dead)
-RETURNING lease_seconds;
+RETURNING lease_seconds, partitions;
 
 -- name: files_of_claim
 -- The files that a claim holds, as they were claimed.
