@@ -72,6 +72,8 @@ def connect_lake(settings: Settings) -> Lake:
         rewrite_bytes=settings.rewrite_bytes,
         new_version=settings.new_version,
         quarantine_days=settings.quarantine_days,
+        quarantine_warning=settings.quarantine_warning,
+        fresh_hours=settings.fresh_hours,
     )
 
 

@@ -1,6 +1,6 @@
 """The checks of a curated partition: their names, what they promise, and how a verdict becomes a Dagster event.
 
-What is compared with what is decided in `ingest.verify`; here nothing is read.
+What is compared with what is decided in `ingest.verify` and `ingest.expectations`; here nothing is read.
 """
 
 from __future__ import annotations
@@ -18,14 +18,24 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from lake_pipeline.storage.zones import CURATED_NAME
 
 if TYPE_CHECKING:
-    from lake_pipeline.ingest.verify import PartitionVerdicts, Verdict
+    from lake_pipeline.ingest.verdicts import PartitionVerdicts
 
-CHECKS = {
+GUARDS = {
     "row_count": "The rows in the partition's Parquet footers are the rows that the ledger says were published.",
     "schema": "Every column of the partition's files is in the contract, with the contract's type.",
     "conservation": "The rows that raw files gave to the partition are the rows in it: none lost, none twice.",
 }
-"""The checks by name. All block: what they guard is wrong for every reader downstream."""
+"""Checks of what is there. They block: what they guard is wrong for every reader downstream."""
+
+EXPECTATIONS = {
+    "completeness": "Every known raw file whose key promises the partition is published; none was refused.",
+    "quarantine_share": "At most LAKE_QUARANTINE_WARNING of the records in the partition's raw files are quarantined.",
+    "freshness": "No raw file that promises the partition waits for longer than LAKE_FRESH_HOURS.",
+}
+"""Checks of what is not there. They warn and block nothing: what is published is right, and more of it may come."""
+
+CHECKS = {**GUARDS, **EXPECTATIONS}
+"""All checks by name."""
 
 CHECK_OUTPUTS = tuple(f"{CURATED_NAME}_{name}" for name in CHECKS)
 """What Dagster calls the outputs of the op for these checks."""
@@ -43,7 +53,9 @@ class Target:
 def check_specs(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
     """One spec for each of `CHECKS`, partitioned like the asset."""
     return [
-        dg.AssetCheckSpec(name=name, asset=CURATED_NAME, description=promise, blocking=True, partitions_def=partitions)
+        dg.AssetCheckSpec(
+            name=name, asset=CURATED_NAME, description=promise, blocking=name in GUARDS, partitions_def=partitions
+        )
         for name, promise in CHECKS.items()
     ]
 
@@ -54,7 +66,7 @@ def evaluations(verdicts: PartitionVerdicts, target: Target) -> Iterator[AssetCh
     Dagster's own `AssetCheckResult` carries no partition in a run over several of them (and none in a job of
     ops), so these events are made by hand; without the target the UI would show nothing.
     """
-    for name, verdict in _named(verdicts):
+    for name, verdict in verdicts.named():
         yield AssetCheckEvaluation(
             asset_key=dg.AssetKey(CURATED_NAME),
             check_name=name,
@@ -63,7 +75,7 @@ def evaluations(verdicts: PartitionVerdicts, target: Target) -> Iterator[AssetCh
             metadata=dict(verdict.facts),
             description=verdict.text,
             severity=dg.AssetCheckSeverity.WARN if verdict.warns else dg.AssetCheckSeverity.ERROR,
-            blocking=True,
+            blocking=name in GUARDS,
             partition=str(verdicts.partition),
             target_materialization_data=AssetCheckEvaluationTargetMaterializationData(
                 run_id=target.run_id, storage_id=target.storage_id, timestamp=target.timestamp
@@ -73,13 +85,4 @@ def evaluations(verdicts: PartitionVerdicts, target: Target) -> Iterator[AssetCh
 
 def failed_checks(verdicts: PartitionVerdicts) -> list[str]:
     """A sentence for each check that failed."""
-    return [f"check {name} failed: {verdict.text}" for name, verdict in _named(verdicts) if not verdict.passed]
-
-
-def _named(verdicts: PartitionVerdicts) -> Iterator[tuple[str, Verdict]]:
-    verdict_of = {
-        "row_count": verdicts.row_count,
-        "schema": verdicts.schema,
-        "conservation": verdicts.conservation,
-    }
-    return ((name, verdict_of[name]) for name in CHECKS)
+    return [f"check {name} failed: {verdict.text}" for name, verdict in verdicts.named() if not verdict.passed]

@@ -59,7 +59,8 @@ class ConversionConfig(dg.Config):
 def convert_next_batch(context: dg.OpExecutionContext, lake: Lake) -> Iterator[dg.Output[None]]:
     """Convert one batch of whatever is pending and report every partition it touched.
 
-    Raises `dg.Failure` when a file of it was not published or a check failed; what was published is reported first.
+    Raises `dg.Failure` when a file of it failed or a check did; what was published is reported first. A file that is
+    quarantined is an outcome: the run succeeds, and the checks of the partition that the file promised warn.
     """
     batches = list(_batches(lake, partitions=None, most=1))
     reports = _report_touched(context, lake, batches)
@@ -180,6 +181,13 @@ def _tell(result: BatchResult) -> None:
         result.rows_quarantined,
         len(result.partitions),
     )
+    if result.quarantined:
+        log.warning(
+            "Batch %s: %d files can't be converted and are quarantined whole, as told above. Nothing of them is lost; "
+            "after mending the cause bring them back with `lake retry`",
+            result.batch_id,
+            result.quarantined,
+        )
 
 
 def _touched(batches: Sequence[BatchResult]) -> list[PartitionKey]:
@@ -188,7 +196,8 @@ def _touched(batches: Sequence[BatchResult]) -> list[PartitionKey]:
 
 
 def _in_trouble(batch: BatchResult) -> bool:
-    return bool(batch.error or batch.failed or batch.quarantined)
+    """Whether trying again is still to come. What is quarantined is settled (docs/decisions/0017)."""
+    return bool(batch.error or batch.failed)
 
 
 def _fail_if_needed(batches: Sequence[BatchResult], reports: Sequence[PartitionReport]) -> None:
@@ -211,11 +220,7 @@ def _problem(batch: BatchResult) -> str:
         )
     if batch.error:
         return f"Batch {batch.batch_id} of {batch.files} files: {batch.error}"
-    told = [f"Batch {batch.batch_id}: {batch.succeeded} of {batch.files} files were published."]
-    if batch.failed:
-        told.append(f"{batch.failed} failed and will be tried again by themselves.")
-    if batch.quarantined:
-        told.append(
-            f"{batch.quarantined} can't be converted and are quarantined; this run's log and `lake status` say why."
-        )
-    return " ".join(told)
+    return (
+        f"Batch {batch.batch_id}: {batch.succeeded} of {batch.files} files were published. {batch.failed} failed and "
+        "will be tried again by themselves; this run's log says why."
+    )

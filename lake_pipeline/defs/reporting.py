@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lake_pipeline.ingest.discover import Discovery
     from lake_pipeline.ingest.lake import Lake
     from lake_pipeline.ingest.result import BatchResult
-    from lake_pipeline.ingest.verify import PartitionVerdicts
+    from lake_pipeline.ingest.verdicts import PartitionVerdicts
     from lake_pipeline.ledger.views import PartitionAccount
 
 Context: TypeAlias = dg.OpExecutionContext | dg.AssetExecutionContext

@@ -20,7 +20,8 @@ class Lake:
 
     `rewrite_bytes` bounds the published bytes that a batch rewrites because a column becomes wider. `new_version` is
     what becomes of a file whose key comes again with other content. `quarantine_days` after they were written,
-    quarantined records may be deleted by the store; None for never.
+    quarantined records may be deleted by the store; None for never. Checks warn above `quarantine_warning`, the share
+    of a partition's records that are quarantined, and of files that wait for longer than `fresh_hours`.
     """
 
     store: ObjectStore
@@ -34,3 +35,5 @@ class Lake:
     rewrite_bytes: int = 1 << 30
     new_version: NewVersion = NewVersion.REPLACE
     quarantine_days: int | None = None
+    quarantine_warning: float = 0.01
+    fresh_hours: float = 24.0

@@ -1,7 +1,7 @@
 """The ledger: the queue and the account of every raw file, in PostgreSQL.
 
 This is the one class that the rest of the program uses. What it does is written in its parts: registering,
-claims, versions, recovery, publishing, contracts, operating, upkeep, sources, views and auditing.
+claims, versions, recovery, publishing, contracts, operating, upkeep, sources, views, promises and auditing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from lake_pipeline.ledger.auditing import Auditing
 from lake_pipeline.ledger.claims import Claiming
 from lake_pipeline.ledger.contracts import Contracts
 from lake_pipeline.ledger.operating import Operating
+from lake_pipeline.ledger.promises import Promises
 from lake_pipeline.ledger.publishing import Publishing
 from lake_pipeline.ledger.recovery import Recovering
 from lake_pipeline.ledger.registering import Registering
@@ -30,6 +31,7 @@ class Ledger(
     Upkeep,
     Sources,
     Views,
+    Promises,
     Auditing,
 ):
     """The ledger at a PostgreSQL URL. It connects when first used; safe to share between threads.

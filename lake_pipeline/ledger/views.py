@@ -47,10 +47,11 @@ class LakeStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class Backlog:
-    """Files that could be claimed now, and their bytes as stored."""
+    """Files that could be claimed now, and their bytes as stored. `lane` is the first in which one waits."""
 
     files: int
     bytes: int
+    lane: Lane = Lane.HISTORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +150,8 @@ class Views(Database):
     def pending_unplaced(self) -> Backlog:
         """What could be claimed now and promises no partition."""
         with self.transaction() as connection:
-            files, size = connection.execute(query("pending_unplaced")).one()
-        return Backlog(files=files, bytes=size)
+            files, size, lane = connection.execute(query("pending_unplaced")).one()
+        return Backlog(files=files, bytes=size, lane=Lane.HISTORY if lane is None else Lane(lane))
 
     def curated_files(self, partitions: Collection[PartitionKey] | None = None) -> list[CuratedFile]:
         """The Parquet files that readers see, by partition and key; of some partitions if they are named."""

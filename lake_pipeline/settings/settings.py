@@ -155,6 +155,12 @@ class Settings(BaseSettings):
     max_bad_share: float = Field(default=_OPTIONS.max_bad_share, ge=0, le=1, allow_inf_nan=False)
     """The tolerated share of broken records in a file, 0 to 1. A file above it is not published at all."""
 
+    quarantine_warning: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False)
+    """The share of a partition's records that may be quarantined before its check in Dagster warns, 0 to 1."""
+
+    fresh_hours: float = Field(default=24.0, gt=0, le=8_760, allow_inf_nan=False)
+    """How long a file may wait, in hours, before the check of its partition in Dagster warns."""
+
     time_zone: TimeZone = _OPTIONS.time_zone
     """The zone in which a day is a day, by its IANA name (`Europe/Berlin`). A date without an offset is in it."""
 

@@ -14,6 +14,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
 from lake_pipeline.defs.build import build_defs
+from lake_pipeline.defs.checks import CHECKS
 from lake_pipeline.defs.partitions import add_modes
 from lake_pipeline.defs.reporting import CURATED
 from lake_pipeline.defs.resources import LAKE, LakeResource
@@ -118,7 +119,7 @@ class Platform:
     def checks(self, partition: str) -> dict[str, tuple[bool, str]]:
         """The latest result of each check of `partition`, for those that point at its latest materialization."""
         found = {}
-        for name in ("row_count", "schema", "conservation"):
+        for name in CHECKS:
             info = self.instance.event_log_storage.get_asset_check_partition_info(
                 [dg.AssetCheckKey(CURATED, name)], partition_keys=[partition]
             )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, BinaryIO
 
 import dagster as dg
 import pyarrow.parquet as pq
+import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
+from lake_pipeline.defs.checks import CHECKS
 from lake_pipeline.defs.sensors import ADD_ONLY
 from lake_pipeline.errors import StorageUnavailable
 from lake_pipeline.model.states import FileState
+from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline_tests.dagster.conftest import Platform, records
 from lake_pipeline_tests.factories import ndjson
 
-ALL_PASSED = {"row_count": True, "schema": True, "conservation": True}
+ALL_PASSED = dict.fromkeys(CHECKS, True)
 
 
 def _passed(platform: Platform, partition: str) -> dict[str, bool]:
@@ -28,6 +32,18 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
     assert failure is not None
     assert failure.description is not None
     return failure.description
+
+
+def _evaluations(result: dg.ExecuteInProcessResult) -> list[AssetCheckEvaluation]:
+    found = [event.event_specific_data for event in result.all_events]
+    return [data for data in found if isinstance(data, AssetCheckEvaluation)]
+
+
+def _warnings(result: dg.ExecuteInProcessResult) -> set[str]:
+    """The checks that warn; no check may fail."""
+    not_passed = [each for each in _evaluations(result) if not each.passed]
+    assert {each.severity for each in not_passed} <= {dg.AssetCheckSeverity.WARN}
+    return {each.check_name for each in not_passed}
 
 
 def test_a_batch_reports_every_partition_it_touched(platform: Platform) -> None:
@@ -61,8 +77,7 @@ def test_a_column_that_waits_to_be_widened_warns_and_stops_nothing(platform: Pla
     platform.land({"2026/week05/b.json": ndjson({**day, "n": 0.5})})
     result = platform.run_batch(lake=replace(platform.lake, rewrite_bytes=0))
     assert result.success
-    found = [event.event_specific_data for event in result.all_events]
-    (schema,) = [data for data in found if isinstance(data, AssetCheckEvaluation) and data.check_name == "schema"]
+    (schema,) = [each for each in _evaluations(result) if each.check_name == "schema"]
     assert (schema.passed, schema.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "lake contract widen n" in (schema.description or "")
 
@@ -233,36 +248,77 @@ def test_a_curated_file_with_other_rows_than_the_ledger_says_fails_the_check_of_
     assert not result.success
     assert "2026-02-03|live" in _failure(result)
     assert "2 rows, the ledger says 3" in _failure(result)
-    assert _passed(platform, "2026-02-03|live") == {"row_count": False, "schema": True, "conservation": False}
+    assert _passed(platform, "2026-02-03|live") == {**ALL_PASSED, "row_count": False, "conservation": False}
     assert _passed(platform, "2026-02-04|live") == ALL_PASSED
 
     assert platform.materialize("2026-02-03|live").success, "a rebuild mends it"
     assert _passed(platform, "2026-02-03|live") == ALL_PASSED
 
 
-def test_a_file_that_can_not_be_converted_fails_the_run_and_loses_nothing(platform: Platform) -> None:
+def test_a_file_that_can_not_be_converted_is_an_outcome_and_loses_nothing(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
     platform.land(
         {"2026/week05/good.json": records("2026-02-03", "live"), "2026/week05/bad.json": b"not json at all\n"}
     )
-    result = platform.run_batch()
-    assert not result.success
-    assert "1 of 2 files were published" in _failure(result)
-    assert "quarantined" in _failure(result)
+    assert platform.run_batch().success
+    assert "1 files can't be converted and are quarantined" in caplog.text
+    assert "lake retry" in caplog.text
     assert platform.materialized() == {"2026-02-03|live"}
     assert len(platform.rows()) == 3
     states = platform.lake.ledger.status().files
     assert (states[FileState.SUCCEEDED], states[FileState.QUARANTINED]) == (1, 1)
 
 
-def test_of_a_failed_selection_only_what_gained_rows_is_shown_as_materialized(platform: Platform) -> None:
+def test_a_refused_file_makes_the_checks_of_its_partition_warn(platform: Platform) -> None:
     platform.land(
         {
             "2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live"),
-            "2026/week05/date=2026-02-04_mode=live_1.json": b"not json at all\n",
+            "2026/week05/date=2026-02-03_mode=live_2.json": b"not json at all\n" * 3,
         }
     )
+    result = platform.materialize("2026-02-03|live")
+    assert result.success
+    assert _warnings(result) == {"completeness", "quarantine_share"}
+    found = {each.check_name: each.description or "" for each in _evaluations(result)}
+    assert "1 are quarantined: `lake retry --dry-run` says why" in found["completeness"]
+    assert "3 of 6 records in its raw files are quarantined (50.00%)" in found["quarantine_share"]
+
+
+def test_quarantined_records_warn_above_the_tolerated_share(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live", 99) + b"{broken\n"})
+    assert _warnings(platform.run_batch()) == set()
+    assert _warnings(platform.materialize("2026-02-03|live")) == set()
+    platform.land({"2026/week05/b.json": records("2026-02-03", "live", 97) + b"{broken\n" * 3})
+    assert _warnings(platform.run_batch()) == {"quarantine_share"}
+
+
+def test_a_file_that_waits_for_too_long_makes_freshness_warn(platform: Platform) -> None:
+    platform.land(
+        {f"2026/week05/date=2026-02-03_mode=live_{number}.json": records("2026-02-03", "live") for number in range(2)}
+    )
+    result = platform.run_batch({"batch_files": 1}, lake=replace(platform.lake, fresh_hours=1e-9))
+    assert _warnings(result) == {"completeness", "freshness"}
+    assert _warnings(platform.run_batch()) == set()
+
+
+def test_of_a_failed_selection_only_what_gained_rows_is_shown_as_materialized(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.land(
+        {f"2026/week05/date=2026-02-{day}_mode=live.json": records(f"2026-02-{day}", "live") for day in ("03", "04")}
+    )
+    open_object = DirectoryStore.open
+
+    def fail_for_one(store: DirectoryStore, key: str, **options: Any) -> BinaryIO:
+        if "2026-02-04" in key:
+            raise StorageUnavailable("the store does not answer")
+        return open_object(store, key, **options)
+
+    monkeypatch.setattr(DirectoryStore, "open", fail_for_one)
     result = platform.materialize_range("2026-02-03|live", "2026-02-04|live")
     assert not result.success
+    assert "1 of 2 files were published. 1 failed and will be tried again" in _failure(result)
     assert platform.materialized() == {"2026-02-03|live"}
     assert _passed(platform, "2026-02-03|live") == ALL_PASSED
 

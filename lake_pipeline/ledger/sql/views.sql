@@ -44,14 +44,18 @@ SELECT expected_date, expected_mode, min(lane) AS lane, CAST(sum(files) AS bigin
 FROM by_lane GROUP BY expected_date, expected_mode ORDER BY min(lane), expected_date, expected_mode LIMIT :limit;
 
 -- name: pending_unplaced
--- Claimable files whose key promises no partition.
-SELECT CAST(coalesce(sum(files), 0) AS bigint) AS files, CAST(coalesce(sum(bytes), 0) AS bigint) AS bytes
-FROM (
-    SELECT files, bytes FROM backlog_change WHERE processing_status = 'PENDING' AND expected_date IS NULL
+-- Claimable files whose key promises no partition, and the first lane in which one waits.
+WITH waiting AS (
+    SELECT lane, files, bytes FROM backlog_change WHERE processing_status = 'PENDING' AND expected_date IS NULL
     UNION ALL
-    SELECT 1, size_bytes FROM file_processing_status
+    SELECT lane, 1, size_bytes FROM file_processing_status
     WHERE processing_status = 'FAILED' AND next_attempt_at <= now() AND expected_date IS NULL
-) AS waiting;
+), by_lane AS (
+    SELECT lane, sum(files) AS files, sum(bytes) AS bytes FROM waiting GROUP BY lane HAVING sum(files) > 0
+)
+SELECT CAST(coalesce(sum(files), 0) AS bigint) AS files, CAST(coalesce(sum(bytes), 0) AS bigint) AS bytes,
+    min(lane) AS lane
+FROM by_lane;
 
 -- name: live_curated_files
 -- Every curated file that readers see.
@@ -83,6 +87,36 @@ CROSS JOIN LATERAL (
     SELECT count(DISTINCT lineage.file_id) AS raw_files, CAST(coalesce(sum(lineage.rows), 0) AS bigint) AS lineage_rows
     FROM curated_file JOIN lineage USING (curated_file_id)
     WHERE removed_commit IS NULL AND partition_date = wanted.day AND partition_mode = wanted.mode
+) AS source;
+
+-- name: partition_promises
+-- For each given partition: the files that promise it and are not published, and the records of those that are.
+SELECT wanted.day, wanted.mode, waiting.pending, waiting.failed, now() - waiting.since AS waiting_for, refused.files AS refused,
+    CAST(source.rows_read + refused.rows_read AS bigint) AS rows_read,
+    CAST(source.rows_quarantined + refused.rows_quarantined AS bigint) AS rows_quarantined,
+    source.newest, source.newest_took
+FROM unnest(CAST(:days AS date[]), CAST(:modes AS text[])) AS wanted (day, mode)
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE processing_status = 'PENDING') AS pending,
+        count(*) FILTER (WHERE processing_status = 'FAILED') AS failed, min(discovered_at) AS since
+    FROM file_processing_status
+    WHERE processing_status IN ('PENDING', 'FAILED') AND lane IN (0, 1)
+        AND expected_date = wanted.day AND expected_mode = wanted.mode
+) AS waiting
+CROSS JOIN LATERAL (
+    SELECT count(*) AS files, coalesce(sum(rows_read), 0) AS rows_read,
+        coalesce(sum(rows_quarantined), 0) AS rows_quarantined
+    FROM file_processing_status
+    WHERE processing_status = 'QUARANTINED' AND expected_date = wanted.day AND expected_mode = wanted.mode
+) AS refused
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(rows_read), 0) AS rows_read, coalesce(sum(rows_quarantined), 0) AS rows_quarantined,
+        max(discovered_at) AS newest, (array_agg(processed_at - discovered_at ORDER BY discovered_at DESC))[1] AS newest_took
+    FROM file_processing_status
+    WHERE file_id IN (
+        SELECT lineage.file_id FROM curated_file JOIN lineage USING (curated_file_id)
+        WHERE removed_commit IS NULL AND partition_date = wanted.day AND partition_mode = wanted.mode
+    )
 ) AS source;
 
 -- name: modes
