@@ -30,8 +30,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## Convert a generated landing zone, end to end, and show what came out (below a minute)
 	@$(BIN)/lake demo
 
-dev: $(INSTALLED) ## Open the Dagster UI on a generated landing zone; Ctrl-C ends it
-	@$(BIN)/lake dev
+dev: $(INSTALLED) ## Open the Dagster UI on a generated landing zone (GLUE=local: converted by a local Glue); Ctrl-C ends it
+	@$(if $(filter local,$(GLUE)),$(BIN)/python -m lake_pipeline_tests.aws.local_glue,$(BIN)/lake dev)
 
 test: $(INSTALLED) ## Run all tests (one: .venv/bin/pytest -k part_of_its_name)
 	@$(BIN)/pytest -q -n 2 --dist worksteal

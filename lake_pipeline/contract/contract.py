@@ -209,7 +209,7 @@ class Contract:
     def from_json(cls, data: Mapping[str, Any]) -> Contract:
         """The inverse of `to_json`."""
         names = {tuple(entry["path"]): (entry["name"], entry["since"]) for entry in data["names"]}
-        return cls(data["version"], Shape.from_json(data["root"]), names)
+        return cls(data["version"], Shape.from_json(data["root"]), names or None)
 
 
 def _field(column: Column) -> pa.Field:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +65,38 @@ class GlueLake:
 
     def log(self, run_id: str) -> str:
         """What a run has printed."""
-        events = self.aws.client("logs").get_log_events(
-            logGroupName="/aws-glue/jobs/output", logStreamName=run_id, startFromHead=True
-        )["events"]
-        return "\n".join(event["message"] for event in events)
+        return log_of(self.aws, run_id)
+
+
+def run_to_its_end(aws: AwsServer, job: str, arguments: Mapping[str, str]) -> str:
+    """A run that nobody launched, as a trigger starts it: its state in the end."""
+    glue = aws.client("glue")
+    run_id = glue.start_job_run(JobName=job, Arguments=arguments)["JobRunId"]
+    deadline = time.monotonic() + 200
+    state = ""
+    while state in ("", "WAITING", "STARTING", "RUNNING"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        state = glue.get_job_run(JobName=job, RunId=run_id)["JobRun"]["JobRunState"]
+    if state != "SUCCEEDED":
+        print(log_of(aws, run_id))
+    return state
+
+
+def log_of(aws: AwsServer, run_id: str) -> str:
+    """What a run has printed."""
+    events = aws.client("logs").get_log_events(
+        logGroupName="/aws-glue/jobs/output", logStreamName=run_id, startFromHead=True
+    )["events"]
+    return "\n".join(event["message"] for event in events)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Until something is so, or a minute is over."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def engine_over(aws: AwsServer, store: S3Store, **how: Any) -> GlueEngine:

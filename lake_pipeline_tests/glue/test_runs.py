@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,7 @@ from lake_pipeline.ingest.discover import discover
 from lake_pipeline.model.states import FileState
 from lake_pipeline_tests.aws.server import REGION, AwsServer
 from lake_pipeline_tests.factories import BATCH, OPTIONS, ndjson
-from lake_pipeline_tests.glue.conftest import GlueLake, engine_over
+from lake_pipeline_tests.glue.conftest import GlueLake, engine_over, wait_for
 from lake_pipeline_tests.lakes import is_sound
 from lake_pipeline_tests.ledger_builders import run_sql
 
@@ -55,13 +53,6 @@ SLEEPS = "import time\nprint('asleep', flush=True)\ntime.sleep(600)\n"
 def request_of(glue_lake: GlueLake) -> ConversionRequest:
     """A request that the scripts of these tests never look at."""
     return ConversionRequest(batch_id=BATCH, files=(), contract=None, options=OPTIONS)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def state_of(glue_lake: GlueLake, run_id: str) -> str:

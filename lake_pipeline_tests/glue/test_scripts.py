@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from lake_pipeline.model.states import FileState
 from lake_pipeline.provision.bundle import BUNDLE, LISTER, modules, write_bundle
 from lake_pipeline_tests.aws.server import AwsServer
 from lake_pipeline_tests.factories import BATCH, LakeOnDisk, ndjson
-from lake_pipeline_tests.glue.conftest import GlueLake
+from lake_pipeline_tests.glue.conftest import GlueLake, run_to_its_end
 from lake_pipeline_tests.lakes import is_sound
 
 GOOD = {"event_time": "2026-02-03", "mode": "live"}
@@ -28,22 +27,6 @@ GOOD = {"event_time": "2026-02-03", "mode": "live"}
 def secret_with(aws: AwsServer, name: str, value: str) -> str:
     aws.client("secretsmanager").create_secret(Name=name, SecretString=value)
     return name
-
-
-def run_job(glue_lake: GlueLake, arguments: dict[str, str]) -> str:
-    """A run that nobody launched, as a trigger starts it: its state in the end."""
-    glue = glue_lake.aws.client("glue")
-    run_id = glue.start_job_run(JobName=glue_lake.job, Arguments=arguments)["JobRunId"]
-    deadline = time.monotonic() + 120
-    while (state := glue.get_job_run(JobName=glue_lake.job, RunId=run_id)["JobRun"]["JobRunState"]) in (
-        "WAITING",
-        "STARTING",
-        "RUNNING",
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    print(glue_lake.log(run_id))
-    return str(state)
 
 
 def test_on_its_own_it_takes_files_from_the_ledger_and_publishes_them(glue_lake: GlueLake, ledger_url: str) -> None:
@@ -60,7 +43,7 @@ def test_on_its_own_it_takes_files_from_the_ledger_and_publishes_them(glue_lake:
         "--LAKE_BATCH_FILES": "3",
         "--max_batches": "2",
     }
-    assert run_job(glue_lake, arguments) == "SUCCEEDED"
+    assert run_to_its_end(glue_lake.aws, glue_lake.job, arguments) == "SUCCEEDED"
     states = glue_lake.lake.ledger.status().files
     assert (states[FileState.SUCCEEDED], states[FileState.QUARANTINED]) == (3, 1)
     assert is_sound(glue_lake.lake)
@@ -77,7 +60,7 @@ def test_objects_that_somebody_names_are_converted_without_a_ledger(glue_lake: G
         "--batch_id": BATCH,
         "--report": "glue/runs/mine/report.json",
     }
-    assert run_job(glue_lake, arguments) == "SUCCEEDED"
+    assert run_to_its_end(glue_lake.aws, glue_lake.job, arguments) == "SUCCEEDED"
     report = answer_at(glue_lake.store, "glue/runs/mine/request.json")
     assert isinstance(report, ConversionReport)
     alone = LakeOnDisk(tmp_path).convert({"2026/week06/a.json": content}, max_bad_share=0.5)

@@ -1,0 +1,63 @@
+"""`make dev GLUE=local`: the Dagster UI over a lake in a bucket that a Glue job converts, all of it on this machine.
+
+AWS is the server of the tests, whose Glue really runs the job's script. Everything is made anew and gone at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lake_pipeline.demo_data import ensure_landing_zone
+from lake_pipeline_tests.aws.server import REGION, AwsServer, aws_server
+
+LAKE = str(Path(sys.executable).parent / "lake")
+
+SERVICES = ("GLUE", "CLOUDWATCH_LOGS", "SQS")
+
+
+def main() -> int:
+    with aws_server() as aws, tempfile.TemporaryDirectory(prefix="local-glue-") as folder:
+        bucket = _landed(aws, Path(folder))
+        environment = {**os.environ, **_settings(aws, bucket, Path(folder) / "home")}
+        print(
+            f"A landing zone is in s3://{bucket} at {aws.endpoint}; Glue takes some 20 seconds for a batch.", flush=True
+        )
+        subprocess.run([LAKE, "provision", "--only", "glue"], env=environment, check=True, stdout=subprocess.DEVNULL)
+        dev = subprocess.Popen([LAKE, "dev", *sys.argv[1:]], env=environment)
+        while True:
+            try:
+                return dev.wait()
+            except KeyboardInterrupt:
+                continue  # it got the same Ctrl-C, and AWS must be there until it has ended
+
+
+def _landed(aws: AwsServer, folder: Path) -> str:
+    """The name of a bucket with the demo's landing zone."""
+    ensure_landing_zone(folder / "lake", folder / "zone")
+    bucket = aws.new_bucket()
+    for path in (folder / "lake").rglob("*"):
+        if path.is_file():
+            key = path.relative_to(folder / "lake").as_posix()
+            aws.client().put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+    return bucket
+
+
+def _settings(aws: AwsServer, bucket: str, home: Path) -> dict[str, str]:
+    return {
+        **{f"AWS_ENDPOINT_URL_{service}": aws.endpoint for service in SERVICES},
+        "LAKE_ROOT": f"s3://{bucket}",
+        "LAKE_S3_ENDPOINT_URL": aws.endpoint,
+        "LAKE_AWS_REGION": REGION,
+        "LAKE_HOME": str(home),
+        "LAKE_ENGINE": "glue",
+        "LAKE_GLUE_ROLE": "arn:aws:iam::123456789012:role/local",
+        "LAKE_BATCH_BYTES": "100MB",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
