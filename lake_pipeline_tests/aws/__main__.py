@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import threading
 import time
@@ -78,6 +79,8 @@ class Control:
 
 
 def main() -> None:
+    # A person's Ctrl-C is for whoever started it, who may need AWS to end in good order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     app = Control(DomainDispatcherApplication(create_backend_app), latency=float(sys.argv[1]) / 1000)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)

@@ -23,9 +23,7 @@ def main() -> int:
     with aws_server() as aws, tempfile.TemporaryDirectory(prefix="local-glue-") as folder:
         bucket = _landed(aws, Path(folder))
         environment = {**os.environ, **_settings(aws, bucket, Path(folder) / "home")}
-        print(
-            f"A landing zone is in s3://{bucket} at {aws.endpoint}; Glue takes some 20 seconds for a batch.", flush=True
-        )
+        print(f"A landing zone is in s3://{bucket} at {aws.endpoint}. A run of Glue takes about a minute.", flush=True)
         subprocess.run([LAKE, "provision", "--only", "glue"], env=environment, check=True, stdout=subprocess.DEVNULL)
         dev = subprocess.Popen([LAKE, "dev", *sys.argv[1:]], env=environment)
         while True:
