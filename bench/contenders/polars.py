@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from bench.task import PARTITIONS, Account, Contender, Run, Task, column
 
 if TYPE_CHECKING:
     import polars
+    from polars.datatypes import DataTypeClass
 
 OUTPUT = "polars"
 INFERRED_FROM = 10_000
@@ -42,7 +43,9 @@ def _value(path: tuple[str, ...]) -> polars.Expr:
     return value
 
 
-def _leaves(columns: dict[str, polars.DataType], struct: type[polars.Struct]) -> Iterator[tuple[str, ...]]:
+def _leaves(
+    columns: Mapping[str, polars.DataType | DataTypeClass], struct: type[polars.Struct]
+) -> Iterator[tuple[str, ...]]:
     for name, kind in columns.items():
         if isinstance(kind, struct):
             fields = {field.name: field.dtype for field in kind.fields}

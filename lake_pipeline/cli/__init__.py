@@ -1,9 +1,9 @@
 """`lake`: the commands. Each loads the settings, calls one use case and shows what came out.
 
 The modules are by intention: `files` (discover, ingest, status), `retrying` (retry, release), `rebuilding` (rebuild,
-forget), `reading` (query), `showing` (demo, dev), `contract`, `fsck`, `ledger`, `provisioning` (provision). What is
-slow to import (Dagster, DuckDB, SQLAlchemy, boto3) is imported by the command that needs it, so that `lake --help`
-answers at once.
+forget), `reading` (query), `showing` (demo, dev), `contract`, `catalog`, `fsck`, `ledger`, `provisioning`
+(provision). What is slow to import (Dagster, DuckDB, SQLAlchemy, boto3) is imported by the command that needs it, so
+that `lake --help` answers at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import click
 
 from lake_pipeline import __version__
+from lake_pipeline.cli.catalog import catalog
 from lake_pipeline.cli.contract import contract
 from lake_pipeline.cli.files import discover, ingest, status
 from lake_pipeline.cli.fsck import fsck
@@ -48,6 +49,7 @@ COMMANDS = (
     fsck,
     query,
     contract,
+    catalog,
     ledger,
     provision,
 )

@@ -12,7 +12,8 @@ import click
 from lake_pipeline.cli.output import as_json, print_json
 
 if TYPE_CHECKING:
-    from lake_pipeline.contract.contract import Contract
+    from lake_pipeline.provision.catalog import Table
+    from lake_pipeline.provision.lake import Choices
     from lake_pipeline.provision.plan import Difference
     from lake_pipeline.settings import Settings
 
@@ -44,7 +45,7 @@ def provision(dry_run: bool, check: bool, only: tuple[str, ...], folder: Path | 
     changes = 0
     for difference in _changes(settings, frozenset(only or PARTS), look_only=dry_run or check):
         changes += 1
-        print_json(asdict(difference)) if json_ else _print(difference, look_only=dry_run or check)
+        print_json(asdict(difference)) if json_ else print_difference(difference, look_only=dry_run or check)
     if check and changes:
         raise click.ClickException(f"{changes} resources are not as they should be. `lake provision` sets them up.")
     if not json_:
@@ -60,30 +61,32 @@ def _changes(settings: Settings, parts: frozenset[str], *, look_only: bool) -> l
     choices = provisioning_choices(settings)
     chosen = frozenset(map(Part, parts))
     # The table has the columns of the contract; everything else is set up without a ledger.
-    contract = _contract(settings) if Part.GLUE in chosen else None
-    wanted = resources(choices, contract, chosen)
+    table = _table(settings, choices) if Part.GLUE in chosen else None
+    wanted = resources(choices, table, chosen)
     return list(differences(wanted) if look_only else change(wanted))
 
 
-def _contract(settings: Settings) -> Contract | None:
-    """The contract in force; None where there is none, or no ledger yet: AWS is often set up before it."""
+def _table(settings: Settings, choices: Choices) -> Table | None:
+    """The curated table; None where there is no contract, or no ledger yet: AWS is often set up before it."""
     from lake_pipeline.errors import LedgerOutdated, LedgerUnavailable
     from lake_pipeline.opening import open_lake
+    from lake_pipeline.provision.catalog import curated_table
 
     try:
         with open_lake(settings) as lake:
-            contract = lake.ledger.contract()
+            table = curated_table(lake, choices.place, choices.glue_database)
     except (LedgerOutdated, LedgerUnavailable) as error:
         click.echo(f"No Glue table without a ledger. {error}", err=True)
         return None
-    if contract is None:
+    if table is None:
         click.echo(
             "No Glue table yet: its columns come with the first batch. Run this again after `lake ingest`.", err=True
         )
-    return contract
+    return table
 
 
-def _print(difference: Difference, *, look_only: bool) -> None:
+def print_difference(difference: Difference, *, look_only: bool) -> None:
+    """A resource and, line by line, what is or would become different."""
     verb = ("would be made" if difference.before is None else "would change") if look_only else "is set up"
     click.echo(f"{difference.resource} {verb}")
     for line in difference.lines():

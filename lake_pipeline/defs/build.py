@@ -6,7 +6,7 @@ import warnings
 
 import dagster as dg
 
-from lake_pipeline.defs import assets, jobs, schedules, sensors
+from lake_pipeline.defs import assets, consumers, jobs, schedules, sensors
 from lake_pipeline.defs.partitions import lake_partitions
 from lake_pipeline.defs.resources import LAKE, lake_resource
 from lake_pipeline.settings import Settings
@@ -27,7 +27,7 @@ def _definitions(settings: Settings) -> dg.Definitions:
     by_batch = jobs.ingest_batch_job(curated.op)
     listing, by_partition = jobs.listing_job(), jobs.partition_job()
     return dg.Definitions(
-        assets=[assets.landing_files, curated],
+        assets=[assets.landing_files, curated, *consumers.consumer_assets(settings)],
         jobs=[by_batch, by_partition, listing],
         sensors=[
             sensors.pending_files_sensor(settings, batch_job=by_batch, partition_job=by_partition),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -105,6 +105,15 @@ class FileEvent:
     detail: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """The first and the last day that is published, and every mode, sorted."""
+
+    first: date
+    last: date
+    modes: tuple[str, ...]
+
+
 class Views(Database):
     """The part of the ledger that only looks."""
 
@@ -177,6 +186,14 @@ class Views(Database):
                 )
                 for row in rows
             }
+
+    def extent(self) -> Extent | None:
+        """The days and modes that are published; None where nothing is."""
+        with self.transaction() as connection:
+            row = connection.execute(query("curated_extent")).one()
+        if row.first is None:
+            return None
+        return Extent(first=row.first, last=row.last, modes=tuple(sorted(map(mode_of_key, row.modes))))
 
     def modes(self) -> list[str]:
         """Every mode that is published or that the key of a waiting file promises, sorted."""

@@ -1,4 +1,4 @@
-"""Glue: the database and the table that Athena and Spark read, the job that converts, and its code."""
+"""Glue: the job that converts, and its code. The catalog is a matter of `catalog`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,15 @@ from lake_pipeline.aws.access import AwsAccess
 from lake_pipeline.aws.asking import ask, tell
 from lake_pipeline.aws.clients import make_client
 from lake_pipeline.aws.errors import NOT_FOUND
-from lake_pipeline.contract.contract import Contract
-from lake_pipeline.contract.hive_types import hive_type
 from lake_pipeline.provision.bundle import BUNDLE, PROCESSOR, bundle, digest, modules
+from lake_pipeline.provision.catalog import ABSENT
 from lake_pipeline.storage.places import S3Place
-from lake_pipeline.storage.zones import CODE, CURATED, CURATED_NAME
+from lake_pipeline.storage.zones import CODE
 
 GLUE_VERSION = "5.1"
 
 CORES = {"G.1X": 4, "G.2X": 8, "G.4X": 16, "G.8X": 32}
 """Of a worker, by its type. One worker of a run is the driver, which converts nothing."""
-
-_ABSENT = ("EntityNotFoundException",)
-_PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 
 
 @dataclass(frozen=True)
@@ -32,100 +28,6 @@ class _OfGlue:
     @cached_property
     def _client(self) -> Any:
         return make_client("glue", AwsAccess(region=self.place.access.region))
-
-
-@dataclass(frozen=True)
-class Database(_OfGlue):
-    """The database of the catalog."""
-
-    database: str
-
-    @property
-    def name(self) -> str:
-        return f"Glue database {self.database}"
-
-    def read(self) -> Any:
-        found = ask(self.name, "read it", self._client.get_database, absent=_ABSENT, Name=self.database)
-        return found and {"Name": found["Database"]["Name"]}
-
-    def wanted(self, found: Any) -> Any:  # noqa: ARG002
-        return {"Name": self.database}
-
-    def apply(self, wanted: Any) -> None:
-        tell(self.name, "make it", self._client.create_database, DatabaseInput=wanted)
-
-
-@dataclass(frozen=True)
-class Table(_OfGlue):
-    """The curated table with the columns of the contract. Parameters and partitions that others set stay."""
-
-    database: str
-    contract: Contract
-
-    @property
-    def name(self) -> str:
-        return f"Glue table {self.database}.{CURATED_NAME}"
-
-    def read(self) -> Any:
-        found = self._found()
-        if found is None:
-            return None
-        storage = found.get("StorageDescriptor", {})
-        wanted = self.wanted(None)
-        return {
-            "Name": found["Name"],
-            "TableType": found.get("TableType"),
-            "Parameters": {name: found.get("Parameters", {}).get(name) for name in wanted["Parameters"]},
-            "PartitionKeys": [_column(each) for each in found.get("PartitionKeys", ())],
-            "StorageDescriptor": {
-                **{name: storage.get(name) for name in wanted["StorageDescriptor"]},
-                "Columns": [_column(each) for each in storage.get("Columns", ())],
-            },
-        }
-
-    def wanted(self, found: Any) -> Any:  # noqa: ARG002
-        return {
-            "Name": CURATED_NAME,
-            "TableType": "EXTERNAL_TABLE",
-            "Parameters": {
-                "EXTERNAL": "TRUE",
-                "classification": "parquet",
-                "lake_contract_version": str(self.contract.version),
-            },
-            "PartitionKeys": [
-                *({"Name": name, "Type": "int"} for name in ("year", "month", "day")),
-                {"Name": "mode", "Type": "string"},
-            ],
-            "StorageDescriptor": {
-                "Columns": [
-                    {"Name": field.name, "Type": hive_type(field.type)} for field in self.contract.arrow_schema()
-                ],
-                "Location": f"{self.place}/{CURATED}",
-                "InputFormat": f"{_PARQUET}.MapredParquetInputFormat",
-                "OutputFormat": f"{_PARQUET}.MapredParquetOutputFormat",
-                "SerdeInfo": {"SerializationLibrary": f"{_PARQUET}.serde.ParquetHiveSerDe"},
-            },
-        }
-
-    def apply(self, wanted: Any) -> None:
-        found = self._found()
-        if found is None:
-            tell(self.name, "make it", self._client.create_table, DatabaseName=self.database, TableInput=wanted)
-            return
-        kept = {**found.get("Parameters", {}), **wanted["Parameters"]}
-        table = {**wanted, "Parameters": kept}
-        tell(self.name, "change it", self._client.update_table, DatabaseName=self.database, TableInput=table)
-
-    def _found(self) -> dict[str, Any] | None:
-        found = ask(
-            self.name,
-            "read it",
-            self._client.get_table,
-            absent=_ABSENT,
-            DatabaseName=self.database,
-            Name=CURATED_NAME,
-        )
-        return found and dict(found["Table"])
 
 
 @dataclass(frozen=True)
@@ -185,7 +87,7 @@ class Job(_OfGlue):
         return f"Glue job {self.job}"
 
     def read(self) -> Any:
-        found = ask(self.name, "read it", self._client.get_job, absent=_ABSENT, JobName=self.job)
+        found = ask(self.name, "read it", self._client.get_job, absent=ABSENT, JobName=self.job)
         return found and {name: found["Job"].get(name) for name in self.wanted(None)}
 
     def wanted(self, found: Any) -> Any:  # noqa: ARG002
@@ -213,7 +115,3 @@ class Job(_OfGlue):
             tell(self.name, "make it", self._client.create_job, Name=self.job, **wanted)
         else:
             tell(self.name, "change it", self._client.update_job, JobName=self.job, JobUpdate=wanted)
-
-
-def _column(found: dict[str, Any]) -> dict[str, Any]:
-    return {"Name": found["Name"], "Type": found["Type"]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lake_pipeline.contract.contract import Contract
 from lake_pipeline.provision.bucket import (
     BucketItself,
     Encryption,
@@ -14,7 +13,8 @@ from lake_pipeline.provision.bucket import (
     PublicAccess,
     Versioning,
 )
-from lake_pipeline.provision.glue import Code, Database, Job, Table
+from lake_pipeline.provision.catalog import Database, Table
+from lake_pipeline.provision.glue import Code, Job
 from lake_pipeline.provision.plan import Resource
 from lake_pipeline.provision.queue import EventQueue
 from lake_pipeline.storage.places import S3Place
@@ -51,8 +51,8 @@ class Choices:
     ledger_secret: str | None = None
 
 
-def resources(choices: Choices, contract: Contract | None, parts: frozenset[Part]) -> list[Resource]:
-    """The resources of the chosen parts. Without a contract there is no table yet."""
+def resources(choices: Choices, table: Table | None, parts: frozenset[Part]) -> list[Resource]:
+    """The resources of the chosen parts. Without a contract there is no `table` yet."""
     made: list[Resource] = []
     if Part.BUCKET in parts:
         made += _bucket(choices)
@@ -61,8 +61,8 @@ def resources(choices: Choices, contract: Contract | None, parts: frozenset[Part
         made += [queue.refused, queue, Notification(choices.place, queue)]
     if Part.GLUE in parts:
         made.append(Database(choices.place, choices.glue_database))
-        if contract is not None:
-            made.append(Table(choices.place, choices.glue_database, contract))
+        if table is not None:
+            made.append(table)
         if choices.glue_role is not None:
             made += [Code(choices.place), _job(choices, choices.glue_role)]
     return made

@@ -75,6 +75,7 @@ def host_policy(choices: Choices) -> Policy:
             ["logs:GetLogEvents"],
             ["arn:aws:logs:*:*:log-group:/aws-glue/jobs/output:log-stream:*"],
         ),
+        _catalog("KeepTheCatalog", choices),
         *(
             [_statement("ReadTheLedgersSecret", ["secretsmanager:GetSecretValue"], [_secret(choices.ledger_secret)])]
             if choices.ledger_secret is not None
@@ -101,7 +102,6 @@ def glue_policy(choices: Choices) -> Policy:
 def provisioner_policy(choices: Choices) -> Policy:
     """For whoever runs `lake provision`, with all parts of it."""
     settings = ("EncryptionConfiguration", "BucketPublicAccessBlock", "BucketVersioning", "LifecycleConfiguration")
-    catalog = ["arn:aws:glue:*:*:catalog", f"arn:aws:glue:*:*:database/{choices.glue_database}"]
     return _policy(
         _statement(
             "SetUpTheBucket",
@@ -117,11 +117,7 @@ def provisioner_policy(choices: Choices) -> Policy:
             ["sqs:CreateQueue", "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes"],
             [f"arn:aws:sqs:*:*:{_queue_name(choices)}", f"arn:aws:sqs:*:*:{_queue_name(choices, refused=True)}"],
         ),
-        _statement(
-            "SetUpTheCatalog",
-            ["glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable"],
-            [*catalog, f"arn:aws:glue:*:*:table/{choices.glue_database}/{zones.CURATED_NAME}"],
-        ),
+        _catalog("SetUpTheCatalog", choices),
         _statement("UploadTheCode", ["s3:GetObject", "s3:PutObject"], _keys(choices, [f"{zones.CODE}*"])),
         _statement(
             "SetUpTheJob",
@@ -151,6 +147,17 @@ def _policy(*statements: Policy) -> Policy:
 
 def _statement(sid: str, actions: Sequence[str], resources: Sequence[str]) -> Policy:
     return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+
+
+def _catalog(sid: str, choices: Choices) -> Policy:
+    """What keeping database and table up to date takes."""
+    resources = [
+        "arn:aws:glue:*:*:catalog",
+        f"arn:aws:glue:*:*:database/{choices.glue_database}",
+        f"arn:aws:glue:*:*:table/{choices.glue_database}/{zones.CURATED_NAME}",
+    ]
+    actions = ["glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable"]
+    return _statement(sid, actions, resources)
 
 
 def _bucket(choices: Choices) -> str:

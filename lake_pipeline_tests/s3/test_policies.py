@@ -137,15 +137,25 @@ def test_the_host_may_do_what_it_does_and_nothing_more(
     with aws.recorded() as calls:
         lake("discover", "--events")
         work(aws, bucket)
+        lake("catalog", "sync")
+    spoil_table(aws, choices)
+    with aws.recorded() as mended:
+        lake("catalog", "sync")
     # Without versions other calls are made.
     land_all(aws, plain, week="06")
     monkeypatch.setenv("LAKE_ROOT", f"s3://{plain}/lake")
     with aws.recorded() as more:
         lake("discover")
         lake("ingest")
-    both = mine([*calls, *({**call, "bucket": bucket} for call in more)], bucket)
+    both = mine([*calls, *mended, *({**call, "bucket": bucket} for call in more)], bucket)
     # What belongs to Glue runs is looked at below.
     compare(host_policy(choices), both, unseen=frozenset({"AskGlueRuns", "RunTheJob", "ReadTheLogOfTheJob"}))
+
+
+def spoil_table(aws: AwsServer, choices: Choices) -> None:
+    aws.client("glue").update_table(
+        DatabaseName=choices.glue_database, TableInput={"Name": "json_parsed_parquet", "Parameters": {"a": "b"}}
+    )
 
 
 def land_all(aws: AwsServer, bucket: str, *, week: str) -> None:
@@ -222,9 +232,7 @@ def test_who_provisions_may_do_what_it_takes_and_nothing_more(aws: AwsServer, ch
     with aws.recorded() as calls:
         lake("provision")
     glue, queues = aws.client("glue"), aws.client("sqs")
-    glue.update_table(
-        DatabaseName=choices.glue_database, TableInput={"Name": "json_parsed_parquet", "Parameters": {"a": "b"}}
-    )
+    spoil_table(aws, choices)
     url = queues.get_queue_url(QueueName=f"{choices.place.bucket}-lake-lake-events")["QueueUrl"]
     queues.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
     glue.update_job(JobName=choices.glue_job, JobUpdate={"Timeout": 1})

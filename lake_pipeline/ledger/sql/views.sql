@@ -119,6 +119,11 @@ CROSS JOIN LATERAL (
     )
 ) AS source;
 
+-- name: curated_extent
+-- The first and the last published day, and every published mode.
+SELECT min(partition_date) AS first, max(partition_date) AS last, array_agg(DISTINCT partition_mode) AS modes
+FROM curated_file WHERE removed_commit IS NULL;
+
 -- name: modes
 -- Every mode that is published or promised by the key of a waiting file.
 SELECT DISTINCT partition_mode AS mode FROM curated_file WHERE removed_commit IS NULL

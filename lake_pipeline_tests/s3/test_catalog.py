@@ -1,0 +1,219 @@
+"""The Glue Data Catalog: in step with contract and ledger, no partition registered by hand, as Athena reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+from pyspark.sql import SparkSession
+
+from lake_pipeline.cli import main
+from lake_pipeline.contract.athena import MAX_COMMENT, comment, problems
+from lake_pipeline.contract.contract import Contract
+from lake_pipeline.defs.build import build_defs
+from lake_pipeline.ledger.views import Extent
+from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.provision.catalog import MOST_MODES, Table, projection
+from lake_pipeline.provision.ddl import create_table
+from lake_pipeline.settings import load_settings
+from lake_pipeline.storage.places import S3Place
+from lake_pipeline.storage.zones import CURATED
+from lake_pipeline_tests.aws.server import AwsServer
+from lake_pipeline_tests.factories import ndjson
+
+RECORD = {"event_time": "2026-02-03T10:00:00Z", "mode": "live", "user": {"id": 1}, "tags": [{"k": "a"}], "order": "x"}
+
+Land = Callable[..., None]
+
+
+@pytest.fixture
+def database(aws: AwsServer, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a database that is not there yet, and settings for a lake in a bucket."""
+    bucket = aws.new_bucket()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", aws.endpoint)
+    monkeypatch.setenv("LAKE_ROOT", f"s3://{bucket}/lake")
+    monkeypatch.setenv("LAKE_S3_ENDPOINT_URL", aws.endpoint)
+    monkeypatch.setenv("LAKE_LEDGER_URL", ledger_url)
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    monkeypatch.setenv("LAKE_GLUE_DATABASE", bucket.replace("-", "_"))
+    return bucket.replace("-", "_")
+
+
+@pytest.fixture
+def land(aws: AwsServer, database: str) -> Land:
+    def put(number: int, *records: dict[str, Any]) -> None:
+        key = f"lake/2026/week05/{number}.json"
+        aws.client().put_object(Bucket=database.replace("_", "-"), Key=key, Body=ndjson(*records))
+        lake("discover")
+        lake("ingest")
+
+    return put
+
+
+def lake(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def table_of(aws: AwsServer, database: str) -> dict[str, Any]:
+    found: dict[str, Any] = aws.client("glue").get_table(DatabaseName=database, Name="json_parsed_parquet")["Table"]
+    return found
+
+
+def test_the_catalog_follows_contract_and_ledger(aws: AwsServer, database: str, land: Land) -> None:
+    assert "no table yet" in lake("catalog", "sync", code=1).output
+    land(0, RECORD)
+    dry = lake("catalog", "sync", "--dry-run", "--json").output
+    assert dry == lake("catalog", "sync", "--json").output
+    assert lake("catalog", "sync").output == "The catalog is up to date.\n"
+    before = table_of(aws, database)
+
+    land(1, {**RECORD, "event_time": "2024-12-31T10:00:00Z", "mode": "a b", "late": 1.5})
+    shown = lake("catalog", "sync", "--dry-run").output
+    assert '+        "Name": "late",' in shown
+    assert table_of(aws, database)["Parameters"] == before["Parameters"]
+    lake("catalog", "sync")
+
+    table = table_of(aws, database)
+    columns = {column["Name"]: (column["Type"], column["Comment"]) for column in table["StorageDescriptor"]["Columns"]}
+    assert columns["user_id"] == ("bigint", "JSON path: user.id")
+    assert columns["late"] == ("double", "JSON path: late")
+    this_year = datetime.now(UTC).year
+    assert {name: value for name, value in table["Parameters"].items() if "projection" in name} == {
+        "projection.enabled": "true",
+        "projection.year.type": "integer",
+        "projection.year.range": f"2024,{max(this_year + 1, 2026)}",
+        "projection.year.digits": "4",
+        "projection.month.type": "integer",
+        "projection.month.range": "1,12",
+        "projection.month.digits": "2",
+        "projection.day.type": "integer",
+        "projection.day.range": "1,31",
+        "projection.day.digits": "2",
+        "projection.mode.type": "enum",
+        "projection.mode.values": "a%20b,live",
+    }
+    assert aws.client("glue").get_partitions(DatabaseName=database, TableName="json_parsed_parquet")["Partitions"] == []
+
+
+def test_every_published_file_stands_where_a_projected_partition_looks(
+    aws: AwsServer, database: str, land: Land
+) -> None:
+    modes = ["live", "a b/c=d", "ünï", "100%", "1.5", "..", "a,b"]
+    land(0, *({**RECORD, "mode": mode, "event_time": f"2026-0{1 + n}-03"} for n, mode in enumerate(modes)))
+    lake("catalog", "sync")
+
+    parameters = table_of(aws, database)["Parameters"]
+    looked_at = set(projected(parameters))
+    bucket = database.replace("_", "-")
+    keys = aws.client().list_objects_v2(Bucket=bucket, Prefix=f"lake/{CURATED}")["Contents"]
+    folders = {f"s3://{bucket}/{each['Key'].rpartition('/')[0]}" for each in keys}
+    assert len(folders) == len(modes)
+    assert folders <= looked_at
+
+
+def projected(parameters: dict[str, str]) -> Iterator[str]:
+    """The locations that Athena makes of the parameters, as its documentation tells."""
+
+    def numbers(column: str) -> list[str]:
+        first, last = map(int, parameters[f"projection.{column}.range"].split(","))
+        return [f"{number:0{parameters[f'projection.{column}.digits']}d}" for number in range(first, last + 1)]
+
+    for year in numbers("year"):
+        for month in numbers("month"):
+            for day in numbers("day"):
+                for mode in parameters["projection.mode.values"].split(","):
+                    location = parameters["storage.location.template"]
+                    for name, value in {"year": year, "month": month, "day": day, "mode": mode}.items():
+                        location = location.replace(f"${{{name}}}", value)
+                    yield location
+
+
+def test_parameters_of_others_stay_and_an_older_projection_goes(aws: AwsServer, database: str, land: Land) -> None:
+    land(0, RECORD)
+    lake("catalog", "sync")
+    table = table_of(aws, database)
+    theirs = {**table["Parameters"], "team": "search", "projection.hour.type": "integer"}
+    kept = {name: table[name] for name in ("Name", "TableType", "PartitionKeys", "StorageDescriptor")}
+    aws.client("glue").update_table(DatabaseName=database, TableInput={**kept, "Parameters": theirs})
+
+    assert "projection.hour.type" in lake("catalog", "sync").output
+    parameters = table_of(aws, database)["Parameters"]
+    assert parameters == {**table["Parameters"], "team": "search"}
+
+
+def test_the_statement_is_one_that_a_hive_parser_takes(database: str, land: Land, spark: SparkSession) -> None:
+    land(0, {**RECORD, "select": 1, "_id": 2, "it's": {"a\\b": True}, "9": None, "1st": 0.5})
+    ddl = json.loads(lake("catalog", "ddl", "--json").output)["ddl"]
+
+    assert lake("catalog", "ddl").output == f"{ddl}\n"
+    statement = ddl.removesuffix(";")
+    plan = spark._jsparkSession.sessionState().sqlParser().parsePlan(statement).toString()
+    assert "json_parsed_parquet" in plan
+    for column in ("`order` string", "`select` bigint", "`_id` bigint", "`it_s_a_b` boolean", "`c_1st` double"):
+        assert column in ddl
+    assert "'JSON path: it\\'s." in ddl
+    assert "LOCATION 's3://" in ddl
+
+
+def test_what_athena_could_not_read_is_told_before_it_is_sent() -> None:
+    def with_columns(*fields: pa.Field) -> Contract:
+        contract = Contract()
+        contract.__dict__["_arrow_schema"] = pa.schema(fields)
+        return contract
+
+    wide = pa.struct([pa.field(f"a_field_with_a_long_name_{number}", pa.string()) for number in range(5000)])
+    found = problems(
+        with_columns(
+            pa.field("Upper", pa.int64()),
+            pa.field("month", pa.int64()),
+            pa.field("x" * 256, pa.int64()),
+            pa.field("wide", wide),
+            pa.field("twins", pa.struct([pa.field("a", pa.int64()), pa.field("A", pa.int64())])),
+            pa.field("span", pa.duration("s")),
+            pa.field("huge", pa.decimal256(50, 2)),
+        ),
+        "my-lake",
+    )
+    for column in ("my-lake", "Upper", "month", "x" * 256, "wide", "twins", "span", "huge"):
+        assert any(column in problem for problem in found), column
+    assert problems(with_columns(pa.field("select", pa.int64())), "lake") == []
+    assert comment("a\nb" + "c" * 300) == "a�b" + "c" * (MAX_COMMENT - 4) + "…"
+
+
+def test_many_modes_must_be_named_by_the_query() -> None:
+    extent = Extent(first=date(2026, 1, 1), last=date(2026, 1, 2), modes=tuple(map(str, range(MOST_MODES + 1))))
+    parameters = projection(S3Place(bucket="b"), extent)
+    assert parameters["projection.mode.type"] == "injected"
+    assert "projection.mode.values" not in parameters
+
+
+def test_a_day_of_next_year_is_projected_before_it_comes() -> None:
+    extent = Extent(first=date(2019, 5, 1), last=date(2020, 5, 1), modes=("live",))
+    new_year = datetime(2026, 12, 31, tzinfo=UTC)
+    assert projection(S3Place(bucket="b"), extent, today=new_year)["projection.year.range"] == "2019,2027"
+    assert PartitionKey(date(2027, 1, 1), "live").path.startswith("year=2027/")
+
+
+def test_nothing_is_projected_while_nothing_is_published() -> None:
+    table = Table(S3Place(bucket="b"), "lake", Contract(version=1), None)
+    assert "'projection.enabled'='false'" in create_table(table)
+
+
+def test_the_asset_does_the_same_as_the_command(aws: AwsServer, database: str, land: Land) -> None:
+    land(0, RECORD)
+    definitions = build_defs(load_settings())
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("curated_catalog")])
+        (made,) = result.asset_materializations_for_node("curated_catalog")
+    assert made.metadata["changes"].value == 2
+    assert lake("catalog", "sync").output == "The catalog is up to date.\n"
