@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 PEERS := .venv-bench/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-large crash-matrix fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-ledger clean clean-lake
+.PHONY: help install demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-ledger clean clean-lake
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +39,11 @@ test: $(INSTALLED) ## Run all tests (one: .venv/bin/pytest -k part_of_its_name)
 test-large: $(INSTALLED) ## A 5 GB file of lines and a 2 GB array in 1 GiB of memory, every bomb at full size, a million keys
 	@FULL_SIZE=1 $(BIN)/pytest -q -s --timeout 3600 lake_pipeline_tests/conformance/test_large.py lake_pipeline_tests/s3/test_scale.py
 
-crash-matrix: $(INSTALLED) ## Disturb every use case at every boundary (an hour); less: ARGUMENTS="--scenario archive"
+crash-matrix: $(INSTALLED) ## Disturb every use case at every boundary (half an hour); less: ARGUMENTS="--scenario archive"
 	@$(BIN)/python -m lake_pipeline_tests.crash $(ARGUMENTS)
+
+crash-matrix-s3: $(INSTALLED) ## The same in a bucket where three per cent of all requests fail (half an hour)
+	@$(BIN)/python -m lake_pipeline_tests.crash --on s3 $(ARGUMENTS)
 
 fuzz: $(INSTALLED) ## Mutated inputs for ten minutes; other: make fuzz ARGUMENTS="--seconds 3600 --seed 7"
 	@$(BIN)/python -m lake_pipeline_tests.fuzz $(ARGUMENTS)

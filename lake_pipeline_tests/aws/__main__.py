@@ -15,6 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from lake_pipeline_tests.aws.copying import copy_bucket, drop_bucket
 from lake_pipeline_tests.aws.faults import Faults
 from lake_pipeline_tests.aws.glue import Glue
 from lake_pipeline_tests.aws.recording import Recording
@@ -40,7 +41,7 @@ class Handler(MotoRequestHandler):
 
 
 class Control:
-    """What tests tell the server, under /_test/: faults to make, what was recorded, forget it."""
+    """What tests tell the server, under /_test/: faults to make, buckets to copy, what was recorded, forget it."""
 
     def __init__(self, moto: Any, latency: float) -> None:
         self._latency = latency
@@ -70,6 +71,12 @@ class Control:
                 return {}
             case "glue-run":
                 self.glue.set_state(**json.loads(request.get_data()))
+                return {}
+            case "copy-bucket":
+                copy_bucket(**json.loads(request.get_data()))
+                return {}
+            case "drop-bucket":
+                drop_bucket(**json.loads(request.get_data()))
                 return {}
             case "forget":
                 self._recording.forget()

@@ -57,6 +57,14 @@ class AwsServer:
             client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
+    def copy_bucket(self, source: str, target: str) -> None:
+        """Make the bucket `target` as `source` is at this moment, with its ETags and unfinished uploads."""
+        self._post("copy-bucket", {"source": source, "target": target})
+
+    def drop_bucket(self, name: str) -> None:
+        """Forget a bucket with all that is in it."""
+        self._post("drop-bucket", {"name": name})
+
     def store(self, bucket: str, prefix: str = "", **access: Any) -> S3Store:
         """The pipeline's store over a bucket."""
         return S3Store(S3Place(bucket=bucket, prefix=prefix, access=self.access(**access)))
@@ -65,13 +73,21 @@ class AwsServer:
     def faults(self, **configuration: Any) -> Iterator[Counter[str]]:
         """Faults while the block runs (see `Faults.configure`); the counter is filled when it ends."""
         made: Counter[str] = Counter()
-        self._post("faults", configuration)
+        self.make_faults(**configuration)
         try:
             yield made
         finally:
             # The answer is given by the new configuration, so what was made is asked for first.
-            made.update(self._get("faults-made"))
-            self._post("faults", {})
+            made.update(self.faults_made())
+            self.make_faults()
+
+    def faults_made(self) -> Counter[str]:
+        """How many of each kind were made since they were configured."""
+        return Counter(self._get("faults-made"))
+
+    def make_faults(self, **configuration: Any) -> None:
+        """From now on these faults; none without arguments."""
+        self._post("faults", configuration)
 
     @contextmanager
     def glue(self, **configuration: Any) -> Iterator[None]:

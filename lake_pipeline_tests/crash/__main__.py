@@ -17,11 +17,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from botocore.retries import standard
+
 from lake_pipeline.ledger.embedded import embedded_url
 from lake_pipeline.ledger.migrate import migrate
+from lake_pipeline_tests.aws.server import AwsServer, aws_server
 from lake_pipeline_tests.conftest import remove_embedded
 from lake_pipeline_tests.crash.boundaries import Boundaries
 from lake_pipeline_tests.crash.disturbing import Disturbance
@@ -33,6 +37,9 @@ from lake_pipeline_tests.factories import LakeOnDisk, ndjson
 
 IDLE_SHARE = 0.05
 """Trials that may disturb nothing: threads take turns, so a run may cross fewer boundaries than the one before it."""
+
+RETRY_SECONDS = 0.01
+"""Between two attempts of the SDK at a request, in a bucket with faults."""
 
 CROWDS = 4
 """Crowds that are tried for one in which somebody is killed: the four share the work, and in one of nine crowds none
@@ -47,13 +54,17 @@ def main() -> int:
     homes = [folder / f"home_{number}" for number in range(arguments.jobs)]
     started = time.monotonic()
     try:
-        worlds = [_worlds(folder, home) for home in homes]
-        boundaries = Boundaries()
-        _warm_up(folder / "warm")
-        workers = [
-            Child(partial(_work, arguments, boundaries, own, number), patience=0) for number, own in enumerate(worlds)
-        ]
-        endings = [worker.wait() for worker in workers]
+        with ExitStack() as stack:
+            # Each job has servers of its own: trials restart the one, and tell the other which faults to make.
+            servers = [stack.enter_context(aws_server()) if arguments.on == "s3" else None for _ in homes]
+            worlds = [_worlds(folder, home, server) for home, server in zip(homes, servers, strict=True)]
+            boundaries = Boundaries()
+            _warm_up(folder / "warm", servers[0])
+            workers = [
+                Child(partial(_work, arguments, boundaries, own, number), patience=0)
+                for number, own in enumerate(worlds)
+            ]
+            endings = [worker.wait() for worker in workers]
     finally:
         for home in homes:
             remove_embedded(home)
@@ -66,20 +77,25 @@ def main() -> int:
     counts = sum((ending.value for ending in endings), Counter[str]())
     trials, wrong, idle = counts["trials"], counts["wrong"], counts["idle"]
     print(f"{trials} trials, {wrong} went wrong, {idle} disturbed nothing, {time.monotonic() - started:.0f} s")
+    if arguments.on == "s3":
+        print(f"{counts['faults']} requests to the store failed on the way")
     if idle > IDLE_SHARE * trials:
         print(f"More than {IDLE_SHARE:.0%} of the trials disturbed nothing, so this run proves too little.")
     return 1 if wrong or idle > IDLE_SHARE * trials else 0
 
 
-def _worlds(folder: Path, home: Path) -> Worlds:
-    """With a server of their own, because trials restart it."""
+def _worlds(folder: Path, home: Path, server: AwsServer | None) -> Worlds:
     url = embedded_url(home, "template_ledger", durable=False)
     migrate(url)
-    return Worlds(folder, url, home)
+    return Worlds(folder, url, home, server)
 
 
-def _warm_up(folder: Path) -> None:
+def _warm_up(folder: Path, server: AwsServer | None) -> None:
     """Load what the first conversion of a process loads, 0.7 s; it leaves no thread behind."""
+    if server:
+        server.client()
+        # Faults are made to be repeated after a moment, not to be waited for.
+        standard.ExponentialBackoff.delay_amount = lambda *_: RETRY_SECONDS
     LakeOnDisk(folder).convert({"2026/week05/a.json": ndjson({"event_time": "2026-02-03", "mode": "live"})}, workers=1)
     assert threading.active_count() == 1, "a process with threads must not fork"
     # What is loaded stays shared with the children: a collection in one of them would touch, and so copy, all of it.
@@ -94,12 +110,13 @@ def _work(
     counts: Counter[str] = Counter()
     for scenario in arguments.scenario:
         with matrix_of(boundaries, scenario, worlds) as matrix:
-            chosen = list(_chosen(arguments, scenario, matrix))
+            part, parts = arguments.part
+            chosen = list(_chosen(arguments, scenario, matrix))[part - 1 :: parts]
             if number == 0:
                 _print(f"{scenario.name}: {len(matrix.undisturbed.boundaries)} boundaries, {len(chosen)} trials")
             for each in chosen[number :: arguments.jobs]:
                 trial = each()
-                counts.update(trials=1, wrong=bool(trial.problems), idle=trial.idle)
+                counts.update(trials=1, wrong=bool(trial.problems), idle=trial.idle, faults=trial.faults)
                 if trial.problems or trial.idle:
                     _tell(trial)
     return counts
@@ -156,7 +173,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--by", action="append", type=Disturbance, choices=list(Disturbance), help="what happens; all if not given"
     )
+    parser.add_argument("--on", choices=("directory", "s3"), default="directory", help="where the lake is")
     parser.add_argument("--every", type=int, default=1, help="only every so-many-th boundary")
+    parser.add_argument("--part", type=int, nargs=2, default=(1, 1), metavar=("N", "OF"), help="one of so many parts")
     parser.add_argument("--twice", type=int, default=40, help="runs whose successor is killed, too, by scenario")
     parser.add_argument("--crowds", type=int, default=40, help="runs of four workers at once, by scenario")
     parser.add_argument("--seed", type=int, default=1, help="which boundaries, where not all are tried")
@@ -164,7 +183,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--four", type=int, help="one trial: four workers at once with this seed")
     parser.add_argument("--jobs", type=int, default=2, help="trials at a time")
     arguments = parser.parse_args()
-    arguments.by = arguments.by or list(Disturbance)
+    # In a bucket every request may be a fault of its own, so there only the worker is disturbed on purpose.
+    arguments.by = arguments.by or (list(Disturbance) if arguments.on == "directory" else [Disturbance.KILL])
     arguments.scenario = [({**SCENARIOS, CARELESS.name: CARELESS})[name] for name in arguments.scenario or SCENARIOS]
     return arguments
 

@@ -1,7 +1,8 @@
 """Boundaries: places between two steps of a process that the world can see, numbered as they are crossed.
 
 Nothing of the product knows of them. Statements and commits are seen by a connection class that psycopg2 is told to
-use, object-store calls by a wrapper around the store, changes of files by an audit hook of the interpreter.
+use, object-store calls by a wrapper around the store, requests to a bucket by events of the SDK, changes of files by an
+audit hook of the interpreter.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import psycopg2.extensions
 from sqlalchemy import Engine, event
 
 from lake_pipeline.storage.objects import ObjectStore
+from lake_pipeline.storage.s3 import S3Store
 
 Crossed = Callable[[int, str], None]
 """Called with the number (from 1) and the name of a boundary at the moment it is crossed, by whichever thread."""
@@ -33,16 +35,16 @@ class Boundaries:
 
     def __init__(self) -> None:
         self._crossed: Crossed | None = None
-        self._folder = ""
+        self._folder: str | None = None
         self._lock = threading.Lock()
         self._inside = threading.local()
         self._number = 0
         event.listen(Engine, "do_connect", self._on_connect)
         sys.addaudithook(self._on_audit)
 
-    def arm(self, folder: str, crossed: Crossed) -> None:
+    def arm(self, crossed: Crossed, *, folder: str | None = None) -> None:
         """From now on call `crossed`; changes of files count below `folder`."""
-        self._folder = os.path.join(os.path.realpath(folder), "")
+        self._folder = os.path.join(os.path.realpath(folder), "") if folder else None
         self._number = 0
         self._crossed = crossed
 
@@ -68,6 +70,19 @@ class Boundaries:
     def numbered(self, store: ObjectStore) -> ObjectStore:
         """`store` with a boundary before and after each of its calls."""
         return cast(ObjectStore, _Numbered(store, self, "store"))
+
+    def number_requests(self, store: S3Store) -> None:
+        """A boundary before each request to a bucket, and after its answer: one call of the store makes several."""
+
+        def before(model: Any, **_: Any) -> None:
+            self.cross(f"before s3.{model.name}")
+
+        def after(model: Any, **_: Any) -> None:
+            self.cross(f"after s3.{model.name}")
+
+        events = store._bucket.client.meta.events
+        events.register("before-call.s3", before)
+        events.register("after-call.s3", after)
 
     def _on_connect(self, _dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         around = self.around
@@ -103,7 +118,7 @@ class Boundaries:
         parameters["connection_factory"] = Connection
 
     def _on_audit(self, name: str, arguments: tuple[Any, ...]) -> None:
-        if self._crossed is None:
+        if self._crossed is None or self._folder is None:
             return
         writes = name == "open" and len(arguments) > 2 and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
         if name not in _CHANGES and not writes:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
+
+import pytest
 
 from lake_pipeline.errors import PermanentError
 from lake_pipeline.ingest.archive import archive_originals
@@ -21,10 +22,10 @@ from lake_pipeline.ingest.fsck.audit import Audit
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.rebuild import rebuild
 from lake_pipeline.ingest.widen_column import widen_column
+from lake_pipeline_tests.crash.worlds import World
 from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import land
 
-Step = Callable[[Lake, Path], Any]
+Step = Callable[[Lake, World], Any]
 
 BATCH_FILES = 3
 
@@ -39,95 +40,97 @@ class Scenario:
     finish: Step
 
 
-def _ingest(lake: Lake, _root: Path) -> None:
+def _ingest(lake: Lake, _world: World) -> None:
     list(ingest_all(replace(lake, batch_files=BATCH_FILES)))
 
 
-def _discovered(lake: Lake, root: Path) -> None:
-    land(root, _landing())
+def _discovered(lake: Lake, world: World) -> None:
+    world.land(_landing())
     discover(lake)
 
 
-def _landed(_lake: Lake, root: Path) -> None:
-    land(root, _landing())
+def _landed(_lake: Lake, world: World) -> None:
+    world.land(_landing())
 
 
-def _discover_and_ingest(lake: Lake, root: Path) -> None:
+def _discover_and_ingest(lake: Lake, world: World) -> None:
     discover(lake)
-    _ingest(lake, root)
+    _ingest(lake, world)
 
 
-def _published_only(lake: Lake, root: Path) -> None:
-    """Everything is published, and nothing could be archived."""
-    land(root, _landing() | {"raw-json-data-processed": b"a file where the folder should be"})
+def _published_only(lake: Lake, world: World) -> None:
+    """Everything is published, and nothing is archived."""
+    world.land(_landing())
     discover(lake)
-    list(ingest_all(lake))
-    (root / "raw-json-data-processed").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lake_pipeline.ingest.batch.archive_originals", lambda *_, **__: 0)
+        # All at once, for the next batch would archive those of the one before.
+        list(ingest_all(lake))
 
 
-def _archive(lake: Lake, _root: Path) -> None:
+def _archive(lake: Lake, _world: World) -> None:
     archive_originals(lake)
 
 
-def _integers_published(lake: Lake, root: Path) -> None:
+def _integers_published(lake: Lake, world: World) -> None:
     """Integers are published in two partitions, and fractions wait in the landing zone."""
-    land(root, {f"2026/week06/{mode}.json": ndjson(*_records(mode, 4)) for mode in ("live", "test")})
+    world.land({f"2026/week06/{mode}.json": ndjson(*_records(mode, 4)) for mode in ("live", "test")})
     discover(lake)
     list(ingest_all(replace(lake, batch_files=1)))
-    land(root, {"2026/week07/fractions.json": ndjson(*[{**each, "n": 0.5} for each in _records("live", 3)])})
+    world.land({"2026/week07/fractions.json": ndjson(*[{**each, "n": 0.5} for each in _records("live", 3)])})
     discover(lake)
 
 
-def _fractions_rescued(lake: Lake, root: Path) -> None:
+def _fractions_rescued(lake: Lake, world: World) -> None:
     """Fractions came when nothing could be rewritten, and wait in `_rescued` for `lake contract widen`."""
-    _integers_published(lake, root)
+    _integers_published(lake, world)
     list(ingest_all(replace(lake, rewrite_bytes=0)))
 
 
-def _widen(lake: Lake, _root: Path) -> None:
+def _widen(lake: Lake, _world: World) -> None:
     with suppress(PermanentError):  # it is wide already, because a widening that was killed was rolled forward
         widen_column(lake, "n")
 
 
-def _all_ingested(lake: Lake, root: Path) -> None:
-    _discovered(lake, root)
-    _ingest(lake, root)
+def _all_ingested(lake: Lake, world: World) -> None:
+    _discovered(lake, world)
+    _ingest(lake, world)
 
 
-def _rebuild(lake: Lake, _root: Path) -> None:
+def _rebuild(lake: Lake, _world: World) -> None:
     rebuild(lake, {file.partition for file in lake.ledger.curated_files() if file.partition.mode == "live"})
 
 
-def _rebuild_and_ingest(lake: Lake, root: Path) -> None:
-    _rebuild(lake, root)
-    _ingest(lake, root)
+def _rebuild_and_ingest(lake: Lake, world: World) -> None:
+    _rebuild(lake, world)
+    _ingest(lake, world)
 
 
-def _new_version_discovered(lake: Lake, root: Path) -> None:
-    _all_ingested(lake, root)
-    land(root, {"2026/week06/good.json": ndjson(*_records("live", 3), *_records("test", 2))})
+def _new_version_discovered(lake: Lake, world: World) -> None:
+    _all_ingested(lake, world)
+    world.land({"2026/week06/good.json": ndjson(*_records("live", 3), *_records("test", 2))})
     discover(lake)
 
 
-def _forget(lake: Lake, _root: Path) -> None:
+def _forget(lake: Lake, _world: World) -> None:
     with suppress(PermanentError):  # a run that was disturbed after its point of no return has forgotten it
         forget(lake, "2026/week06/good.json")
 
 
-def _forget_and_ingest(lake: Lake, root: Path) -> None:
-    _forget(lake, root)
-    _ingest(lake, root)
+def _forget_and_ingest(lake: Lake, world: World) -> None:
+    _forget(lake, world)
+    _ingest(lake, world)
 
 
-def _repair_and_ingest(lake: Lake, root: Path) -> None:
+def _repair_and_ingest(lake: Lake, world: World) -> None:
     for finding in Audit(lake=lake, repair=True).findings():
         assert finding.mended, finding.text
-    _ingest(lake, root)
+    _ingest(lake, world)
 
 
-def _widen_and_ingest(lake: Lake, root: Path) -> None:
-    _widen(lake, root)
-    _ingest(lake, root)
+def _widen_and_ingest(lake: Lake, world: World) -> None:
+    _widen(lake, world)
+    _ingest(lake, world)
 
 
 SCENARIOS = {
@@ -146,7 +149,7 @@ SCENARIOS = {
 }
 
 
-def _archive_carelessly(lake: Lake, _root: Path) -> None:
+def _archive_carelessly(lake: Lake, _world: World) -> None:
     tasks = lake.ledger.awaiting_archive(limit=10)
     lake.ledger.archived([task.file_id for task in tasks])
     for task in tasks:

@@ -26,11 +26,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What came of one trial. `struck` are the names of the boundaries where workers were disturbed."""
+    """What came of one trial. `struck` are the names of the boundaries where workers were disturbed.
+
+    `faults` counts the requests that failed beside that.
+    """
 
     name: str
     struck: tuple[str, ...]
     problems: tuple[str, ...]
+    faults: int = 0
 
     @property
     def idle(self) -> bool:
@@ -63,6 +67,7 @@ class Matrix:
                 # The copy of a sequence is ahead of its log: without this the server, started again, gives its last
                 # numbers a second time. No ledger is such a copy outside of tests.
                 run_as_operator(world.url, "CHECKPOINT")
+            world.trouble(sum(numbers))
             endings = [self._disturbed(world, how, number) for number in numbers]
             return self._trial(f"--by {how} --at {' '.join(map(str, numbers))}", world, endings)
 
@@ -72,6 +77,7 @@ class Matrix:
         last = len(self.undisturbed.boundaries)
         numbers = [chosen.randint(1, last) if chosen.random() < 0.8 else 0 for _ in range(4)]
         with self._worlds.copy(self._world) as world:
+            world.trouble(seed)
             children = [Child(self._act(world, Disturbance.KILL, number)) for number in numbers]
             endings = [child.wait() for child in children]
             return self._trial(f"--four {seed}", world, endings)
@@ -92,21 +98,25 @@ class Matrix:
             assert acted.error is None, acted.error
             finished = in_child(self._finish(world))
             assert finished.error is None, finished.error
-            assert finished.value["fsck"] == [], finished.value["fsck"]
-            return Undisturbed(boundaries=acted.value, state=finished.value)
+            _, state = finished.value
+            assert state["fsck"] == [], state["fsck"]
+            return Undisturbed(boundaries=acted.value, state=state)
 
     def _trial(self, name: str, world: World, endings: list[Ending]) -> Trial:
         problems = [ending.error for ending in endings if ending.error]
         problems += [f"ended by signal {ending.signal}" for ending in endings if ending.signal and not ending.killed]
         finished = in_child(self._finish(world))
+        faults = 0
         if finished.value is None:
             problems.append(finished.error or f"the last run ended by signal {finished.signal}")
         else:
-            problems += difference(self.undisturbed.state, finished.value)
+            faults, state = finished.value
+            problems += difference(self.undisturbed.state, state)
         return Trial(
             name=f"--scenario {self._scenario.name} {name}",
             struck=tuple(ending.said for ending in endings if ending.said),
             problems=tuple(problems),
+            faults=faults,
         )
 
     def _act(self, world: World, how: Disturbance, number: int) -> Callable[[Say], tuple[str, ...]]:
@@ -123,22 +133,25 @@ class Matrix:
                 elif 0 < number < now and how.lasts(name):
                     how.strike(name, world)
 
-            lake = world.lake(self._boundaries.numbered(world.store()))
-            self._boundaries.arm(str(world.root), cross)
+            lake = world.lake(world.watched(self._boundaries, cross))
             # What the project raises on purpose is how a disturbed run may end; nothing else is.
             with suppress(LakeError):
-                self._scenario.act(lake, world.root)
+                self._scenario.act(lake, world)
             return tuple(crossed)
 
         return act
 
-    def _finish(self, world: World) -> Callable[[Say], dict[str, Any]]:
-        def finish(_say: Say) -> dict[str, Any]:
+    def _finish(self, world: World) -> Callable[[Say], tuple[int, dict[str, Any]]]:
+        """Go on to the end: how many faults there were until then, and the state."""
+
+        def finish(_say: Say) -> tuple[int, dict[str, Any]]:
             lake = world.lake()
             with lake.ledger.transaction() as connection:
                 connection.execute(text(RETRIES_COME))
-            self._scenario.finish(lake, world.root)
-            return observe(lake, world.root)
+            self._scenario.finish(lake, world)
+            faults = world.calm()
+            with world.seen() as root:
+                return faults, observe(lake, root)
 
         return finish
 
@@ -149,7 +162,7 @@ def matrix_of(boundaries: Boundaries, scenario: Scenario, worlds: Worlds) -> Ite
     with worlds.empty() as world:
 
         def prepare(_say: Say) -> None:
-            scenario.prepare(world.lake(), world.root)
+            scenario.prepare(world.lake(), world)
 
         prepared = in_child(prepare)
         assert prepared.error is None, prepared.error

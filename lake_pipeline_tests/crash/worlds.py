@@ -1,14 +1,17 @@
 """Worlds: a lake and its ledger, made once for a scenario and copied for each trial.
 
-A copy is a database cloned by the server and a folder copied with its times, which are in the ETags.
+A copy is a database cloned by the server, and a folder copied with its times, which are in the ETags, or a bucket that
+its server copies.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -21,19 +24,46 @@ from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline.storage.objects import ObjectStore
+from lake_pipeline.storage.s3 import S3Store
+from lake_pipeline_tests.aws.server import AwsServer
+from lake_pipeline_tests.crash.boundaries import Boundaries, Crossed
 from lake_pipeline_tests.factories import OPTIONS
+from lake_pipeline_tests.lakes import land
+
+FAULT_RATE = 0.03
+"""The share of requests to a bucket that a fault is made of while a trial runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """A folder with a lake, and the database of its ledger on the embedded server of `home`."""
+class World(ABC):
+    """A lake, and the database of its ledger on the embedded server of `home`."""
 
-    root: Path
     url: str
     home: Path
 
+    @abstractmethod
     def store(self) -> ObjectStore:
-        return DirectoryStore(self.root)
+        """The store of the lake."""
+
+    @abstractmethod
+    def watched(self, boundaries: Boundaries, crossed: Crossed) -> ObjectStore:
+        """The same, with boundaries that are armed from now on."""
+
+    @abstractmethod
+    def land(self, files: Mapping[str, bytes]) -> None:
+        """Put raw files into the landing zones, as senders do."""
+
+    @abstractmethod
+    def seen(self) -> AbstractContextManager[Path]:
+        """A folder with every object that a reader sees."""
+
+    @abstractmethod
+    def trouble(self, seed: int) -> None:
+        """From now on the store fails now and then, where it can."""
+
+    @abstractmethod
+    def calm(self) -> int:
+        """It does not any more; how often it did."""
 
     def lake(self, store: ObjectStore | None = None, *, lease_seconds: int = 600) -> Lake:
         """The lake, opened. Of every process its own."""
@@ -42,12 +72,83 @@ class World:
         return Lake(store=used, ledger=Ledger(self.url), engine=engine, options=OPTIONS, lease_seconds=lease_seconds)
 
 
-class Worlds:
-    """Makes worlds in `folder` and on the server of `home`, where the database of `url` is a migrated, empty ledger."""
+@dataclass(frozen=True, kw_only=True)
+class FolderWorld(World):
+    """A lake in the folder `root`."""
 
-    def __init__(self, folder: Path, url: str, home: Path) -> None:
+    root: Path
+
+    def store(self) -> ObjectStore:
+        return DirectoryStore(self.root)
+
+    def watched(self, boundaries: Boundaries, crossed: Crossed) -> ObjectStore:
+        boundaries.arm(crossed, folder=str(self.root))
+        return boundaries.numbered(self.store())
+
+    def land(self, files: Mapping[str, bytes]) -> None:
+        land(self.root, dict(files))
+
+    def seen(self) -> AbstractContextManager[Path]:
+        return nullcontext(self.root)
+
+    def trouble(self, seed: int) -> None:
+        """A folder fails where a trial lets it."""
+
+    def calm(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketWorld(World):
+    """A lake in a bucket of `server`."""
+
+    server: AwsServer
+    bucket: str
+
+    def store(self) -> S3Store:
+        return self.server.store(self.bucket, "lake/")
+
+    def watched(self, boundaries: Boundaries, crossed: Crossed) -> ObjectStore:
+        store = self.store()
+        boundaries.arm(crossed)
+        boundaries.number_requests(store)
+        return store
+
+    def land(self, files: Mapping[str, bytes]) -> None:
+        client = self.server.client()
+        for key, content in files.items():
+            client.put_object(Bucket=self.bucket, Key=f"lake/{key}", Body=content)
+
+    @contextmanager
+    def seen(self) -> Iterator[Path]:
+        store = self.store()
+        with tempfile.TemporaryDirectory() as folder:
+            for info in store.objects(""):
+                path = Path(folder, info.key)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with store.open(info.key) as stream:
+                    path.write_bytes(stream.read())
+            yield Path(folder)
+
+    def trouble(self, seed: int) -> None:
+        self.server.make_faults(rate=FAULT_RATE, seed=seed, stall_seconds=0.2)
+
+    def calm(self) -> int:
+        made = self.server.faults_made().total()
+        self.server.make_faults()
+        return made
+
+
+class Worlds:
+    """Makes worlds in `folder`, or in buckets of `server`.
+
+    Their ledgers are on the server of `home`, where the database of `url` is a migrated, empty one.
+    """
+
+    def __init__(self, folder: Path, url: str, home: Path, server: AwsServer | None = None) -> None:
         self._folder = folder
         self._home = home
+        self._server = server
         self._template = make_url(url).database
         self._url = make_url(url)
         self._name = f"world_{home.name}"
@@ -58,19 +159,30 @@ class Worlds:
     def empty(self) -> Iterator[World]:
         """A world with nothing in it."""
         with self._database(self._template) as (name, url):
-            root = self._folder / name
-            root.mkdir()
-            yield World(root=root, url=url, home=self._home)
-            shutil.rmtree(root)
+            if self._server is None:
+                root = self._folder / name
+                root.mkdir()
+                yield FolderWorld(root=root, url=url, home=self._home)
+                shutil.rmtree(root)
+            else:
+                bucket = self._server.new_bucket()
+                yield BucketWorld(server=self._server, bucket=bucket, url=url, home=self._home)
+                self._server.drop_bucket(bucket)
 
     @contextmanager
     def copy(self, world: World) -> Iterator[World]:
         """A copy of `world`, to which nobody may be connected."""
         with self._database(make_url(world.url).database) as (name, url):
-            root = self._folder / name
-            shutil.copytree(world.root, root)
-            yield World(root=root, url=url, home=self._home)
-            shutil.rmtree(root)
+            if isinstance(world, BucketWorld):
+                bucket = f"copy-{name.replace('_', '-')}"
+                world.server.copy_bucket(world.bucket, bucket)
+                yield replace(world, bucket=bucket, url=url)
+                world.server.drop_bucket(bucket)
+            elif isinstance(world, FolderWorld):
+                root = self._folder / name
+                shutil.copytree(world.root, root)
+                yield replace(world, root=root, url=url)
+                shutil.rmtree(root)
 
     @contextmanager
     def _database(self, template: str | None) -> Iterator[tuple[str, str]]:

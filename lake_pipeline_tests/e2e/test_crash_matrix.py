@@ -19,6 +19,13 @@ def test_whatever_happens_at_a_boundary_the_lake_ends_as_if_nothing_had_happened
     assert sample.returncode == 0, f"repeat with --seed {seed}:\n{sample.stdout}{sample.stderr}"
 
 
+def test_the_same_holds_in_a_bucket_where_requests_fail_now_and_then() -> None:
+    seed = str(random.randrange(1 << 20))
+    some = [word for name in ("ingest", "archive", "rebuild") for word in ("--scenario", name)]
+    sample = matrix("--on", "s3", *some, "--seed", seed, "--every", "60", "--twice", "1", "--crowds", "1")
+    assert sample.returncode == 0, f"repeat with --on s3 --seed {seed}:\n{sample.stdout}{sample.stderr}"
+
+
 def test_a_use_case_that_is_not_safe_to_kill_is_found_out() -> None:
     found = matrix("--scenario", "careless", "--by", "kill", "--twice", "0", "--crowds", "0")
     assert found.returncode == 1, found.stdout + found.stderr
