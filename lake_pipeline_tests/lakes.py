@@ -22,6 +22,7 @@ from lake_pipeline.ingest.result import BatchResult
 from lake_pipeline.ingest.verify import verify
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.storage.directory import DirectoryStore
+from lake_pipeline.storage.objects import ObjectStore
 from lake_pipeline_tests.factories import OPTIONS
 
 
@@ -84,6 +85,16 @@ def dying_half_published(lake: Lake) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):  # noqa: PT012
         patch.setattr(type(lake.store), "publish", dies)
         yield
+
+
+def downloaded(store: ObjectStore, folder: Path) -> Path:
+    """`folder` with every object of a store that anybody can see."""
+    for info in store.objects(""):
+        path = folder / info.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with store.open(info.key) as stream:
+            path.write_bytes(stream.read())
+    return folder
 
 
 def published(root: Path) -> list[dict[str, Any]]:

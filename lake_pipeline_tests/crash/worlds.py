@@ -28,7 +28,7 @@ from lake_pipeline.storage.s3 import S3Store
 from lake_pipeline_tests.aws.server import AwsServer
 from lake_pipeline_tests.crash.boundaries import Boundaries, Crossed
 from lake_pipeline_tests.factories import OPTIONS
-from lake_pipeline_tests.lakes import land
+from lake_pipeline_tests.lakes import downloaded, land
 
 FAULT_RATE = 0.03
 """The share of requests to a bucket that a fault is made of while a trial runs."""
@@ -121,14 +121,8 @@ class BucketWorld(World):
 
     @contextmanager
     def seen(self) -> Iterator[Path]:
-        store = self.store()
         with tempfile.TemporaryDirectory() as folder:
-            for info in store.objects(""):
-                path = Path(folder, info.key)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with store.open(info.key) as stream:
-                    path.write_bytes(stream.read())
-            yield Path(folder)
+            yield downloaded(self.store(), Path(folder))
 
     def trouble(self, seed: int) -> None:
         self.server.make_faults(rate=FAULT_RATE, seed=seed, stall_seconds=0.2)
