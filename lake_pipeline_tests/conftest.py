@@ -15,11 +15,13 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from lake_pipeline.convert.spark import start_session
+from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ledger.embedded import embedded_url, release
 from lake_pipeline.ledger.embedded_home import EmbeddedHome, take_lock
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.migrate import migrate
 from lake_pipeline_tests.aws.server import AwsServer, aws_server
+from lake_pipeline_tests.lakes import ingest, lake_at, land
 
 _numbers = itertools.count(1)
 
@@ -61,6 +63,26 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
     opened = Ledger(ledger_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of a lake of this test's own; nothing is there yet."""
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def empty_lake(root: Path, ledger: Ledger) -> Lake:
+    """A lake in it with a fresh ledger."""
+    return lake_at(root, ledger)
+
+
+@pytest.fixture
+def ingested(empty_lake: Lake, root: Path, request: pytest.FixtureRequest) -> Lake:
+    """The same, in which the module's `FILES` are published and archived."""
+    land(root, request.module.FILES)
+    ingest(empty_lake)
+    return empty_lake
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from lake_pipeline.ingest.reconcile import recover
 from lake_pipeline.ledger import embedded
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, lake_at, land
+from lake_pipeline_tests.lakes import ingest, land
 
 
 def record(**fields: Any) -> dict[str, Any]:
@@ -35,13 +35,8 @@ THIRD = "2026/week07/c.json"
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
-def lake(root: Path, ledger: Ledger) -> Lake:
-    return lake_at(root, ledger)
+def lake(empty_lake: Lake) -> Lake:
+    return empty_lake
 
 
 def column(lake: Lake, path: str) -> PathFacts:

@@ -23,10 +23,9 @@ from lake_pipeline.ingest.fsck.contents import CHUNK, checksum_of_first
 from lake_pipeline.ingest.fsck.findings import Finding, Problem
 from lake_pipeline.ingest.fsck.ordering import Sorter, side_by_side
 from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.owner import this_owner
 from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, lake_at, land, published
+from lake_pipeline_tests.lakes import ingest, land, published
 from lake_pipeline_tests.ledger_builders import expire_leases, run_sql
 
 DAY = {"event_time": "2026-02-03", "mode": "live"}
@@ -39,17 +38,8 @@ FILES = {
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
-def lake(root: Path, ledger: Ledger) -> Lake:
-    """A lake in which everything is published and archived."""
-    land(root, FILES)
-    lake = lake_at(root, ledger)
-    ingest(lake)
-    return lake
+def lake(ingested: Lake) -> Lake:
+    return ingested
 
 
 def found(lake: Lake, **how: bool) -> list[Finding]:

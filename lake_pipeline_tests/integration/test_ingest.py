@@ -33,11 +33,6 @@ FILES = {
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
 def lake(root: Path, ledger: Ledger) -> Lake:
     land(root, FILES)
     return lake_at(root, ledger)

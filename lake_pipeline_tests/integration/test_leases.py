@@ -59,11 +59,6 @@ class Sleeping:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
 def lake(root: Path, ledger: Ledger) -> Lake:
     land(
         root, {"2026/week06/a.json": ndjson(*[{"event_time": "2026-02-03", "mode": "live", "n": n} for n in range(5)])}

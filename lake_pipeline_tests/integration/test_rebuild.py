@@ -51,16 +51,8 @@ FILES = {
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
-def lake(root: Path, ledger: Ledger) -> Lake:
-    land(root, FILES)
-    lake = lake_at(root, ledger)
-    ingest(lake)
-    return lake
+def lake(ingested: Lake) -> Lake:
+    return ingested
 
 
 def of_partition(lake: Lake, partition: PartitionKey) -> set[str]:

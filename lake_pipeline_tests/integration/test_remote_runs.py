@@ -36,11 +36,6 @@ RECORDS = [{"event_time": "2026-02-03", "mode": "live", "n": number} for number 
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
 def runs(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
@@ -267,7 +262,7 @@ def test_a_run_whose_parts_are_gone_is_not_found_again(
 
 
 @pytest.fixture
-def ingested(lake: Lake, runs: Path) -> Lake:
+def whole(lake: Lake, runs: Path) -> Lake:
     """Everything is published, and the next run waits."""
     runs.mkdir()
     (runs / "go").touch()
@@ -277,43 +272,43 @@ def ingested(lake: Lake, runs: Path) -> Lake:
 
 
 def test_the_run_of_a_rebuild_is_adopted_by_who_asks_for_the_same_again(
-    ingested: Lake, root: Path, runs: Path, ledger_url: str
+    whole: Lake, root: Path, runs: Path, ledger_url: str
 ) -> None:
     before = published(root)
     killed_while_its_run_lives(root, runs, ledger_url, "rebuild")
-    recover(ingested)
+    recover(whole)
     (runs / "go").touch()
 
-    done = rebuild(ingested, {file.partition for file in ingested.ledger.curated_files()})
+    done = rebuild(whole, {file.partition for file in whole.ledger.curated_files()})
 
     assert done is not None
     assert (done.files, done.rows) == (1, 5)
     assert len(started(runs)) == 2, "the one of the ingest, and one of the rebuild"
     assert published(root) == before
-    assert is_sound(ingested)
+    assert is_sound(whole)
 
 
 def test_the_run_of_a_rebuild_is_finished_by_the_next_ingest(
-    ingested: Lake, root: Path, runs: Path, ledger_url: str
+    whole: Lake, root: Path, runs: Path, ledger_url: str
 ) -> None:
-    before, old = published(root), ingested.ledger.curated_files()
+    before, old = published(root), whole.ledger.curated_files()
     killed_while_its_run_lives(root, runs, ledger_url, "rebuild")
     (runs / "go").touch()
 
-    assert list(ingest_all(ingested)) == []
+    assert list(ingest_all(whole)) == []
 
-    assert not {file.key for file in old} & {file.key for file in ingested.ledger.curated_files()}
+    assert not {file.key for file in old} & {file.key for file in whole.ledger.curated_files()}
     assert published(root) == before
-    assert is_sound(ingested)
+    assert is_sound(whole)
 
 
 def test_a_rebuild_of_files_that_are_others_now_is_given_up(
-    ingested: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+    whole: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed_while_its_run_lives(root, runs, ledger_url, "rebuild")
     (runs / "go").touch()
     land(root, {"2026/week06/late.json": ndjson({"event_time": "2026-02-03", "mode": "live", "n": 9})})
-    discover(ingested)
+    discover(whole)
     real = rebuilding._look
     seen: list[bool] = []
 
@@ -321,17 +316,17 @@ def test_a_rebuild_of_files_that_are_others_now_is_given_up(
         """Another worker publishes into the partition before the heir looks."""
         if not seen:
             seen.append(True)
-            claim = ingested.ledger.claim(
+            claim = whole.ledger.claim(
                 owner="another", max_files=9, max_bytes=1 << 20, lease_seconds=600, engine="in_process"
             )
             assert claim is not None
-            other = lake_at(root, ingested.ledger)
+            other = lake_at(root, whole.ledger)
             batches._process(other, claim, None, None)
         return real(*arguments)
 
     monkeypatch.setattr(rebuilding, "_look", publishes_first)
-    list(ingest_all(ingested))
+    list(ingest_all(whole))
 
     assert len(published(root)) == 6
-    assert is_sound(ingested)
+    assert is_sound(whole)
     assert run_sql(ledger_url, "SELECT kind, state FROM batch WHERE kind = 'REBUILD'") == [("REBUILD", "FAILED")]

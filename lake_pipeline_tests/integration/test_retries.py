@@ -44,8 +44,8 @@ BROKEN = GOOD + b'{"n": x}\n' * 2
 
 
 @pytest.fixture
-def lake(tmp_path: Path, ledger: Ledger) -> Lake:
-    return lake_at(tmp_path / "lake", ledger)
+def lake(empty_lake: Lake) -> Lake:
+    return empty_lake
 
 
 @given(st.integers(min_value=1, max_value=10_000))

@@ -48,11 +48,6 @@ OF_OTHER = ndjson({"event_time": "2026-02-01", "mode": "live", "v": 99})
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
 def lake(root: Path, ledger: Ledger) -> Lake:
     land(root, {KEY: rows_of(1), OTHER: OF_OTHER})
     return lake_at(root, ledger)

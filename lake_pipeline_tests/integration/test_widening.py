@@ -27,7 +27,7 @@ from lake_pipeline.model.manifest import Manifest, PendingObject
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, lake_at, land
+from lake_pipeline_tests.lakes import ingest, land
 from lake_pipeline_tests.ledger_builders import run_sql
 
 BIG = 2**53 + 1
@@ -43,13 +43,8 @@ def file_of(*records: dict[str, Any], name: str = "a") -> dict[str, bytes]:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
-def lake(root: Path, ledger: Ledger) -> Lake:
-    return lake_at(root, ledger)
+def lake(empty_lake: Lake) -> Lake:
+    return empty_lake
 
 
 @pytest.fixture

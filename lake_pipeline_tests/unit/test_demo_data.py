@@ -33,11 +33,6 @@ ensure_landing_zone(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
