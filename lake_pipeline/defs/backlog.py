@@ -43,11 +43,13 @@ class BatchSize:
 class Plan:
     """Runs to request: one for each of `partitions`, and `batches` that take whatever is pending.
 
-    `why_nothing` is for people, where there are neither.
+    `batch_lane` is the first lane that the batches find something in. `why_nothing` is for people, where there are
+    neither.
     """
 
     partitions: tuple[Work, ...] = ()
     batches: int = 0
+    batch_lane: Lane = Lane.HISTORY
     why_nothing: str = ""
 
 
@@ -73,7 +75,10 @@ def plan_runs(
     batches = min(max(0, needed - queued_batches), free, most)
     partitions = tuple(placed[: free - batches])
     if batches or partitions:
-        return Plan(partitions=partitions, batches=batches)
+        taken = [*([unplaced] if unplaced.files else []), *(placed if crowded else [])]
+        return Plan(
+            partitions=partitions, batches=batches, batch_lane=min((work.lane for work in taken), default=Lane.HISTORY)
+        )
     return Plan(why_nothing=_why_nothing(in_flight, max_runs))
 
 

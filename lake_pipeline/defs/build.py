@@ -7,6 +7,9 @@ import warnings
 import dagster as dg
 
 from lake_pipeline.defs import assets, consumers, jobs, schedules, sensors
+from lake_pipeline.defs.alerts import alert_sensor
+from lake_pipeline.defs.backlog_asset import lake_backlog
+from lake_pipeline.defs.maintenance import lake_fsck, upkeep_job
 from lake_pipeline.defs.partitions import lake_partitions
 from lake_pipeline.defs.resources import LAKE, lake_resource
 from lake_pipeline.settings import Settings
@@ -17,23 +20,35 @@ def build_defs(settings: Settings) -> dg.Definitions:
     # Partitioned checks are a preview in this version, and its sensors set off a warning of their own; at every
     # load, in every process, they would tell users nothing. Some come later, when Dagster puts the parts together.
     warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
+    warnings.filterwarnings("ignore", "Function `multi_observable_source_asset`", dg.BetaWarning)
     warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
     return _definitions(settings)
 
 
 def _definitions(settings: Settings) -> dg.Definitions:
     partitions = lake_partitions(settings.first_date, settings.last_date)
-    curated = assets.json_parsed_parquet(partitions)
-    by_batch = jobs.ingest_batch_job(curated.op)
-    listing, by_partition = jobs.listing_job(), jobs.partition_job()
+    curated = assets.json_parsed_parquet(settings, partitions)
+    by_batch, sweeping = jobs.ingest_batch_job(curated.op), upkeep_job()
+    listing, by_partition, comparing = jobs.listing_job(), jobs.partition_job(), jobs.fsck_job()
     return dg.Definitions(
-        assets=[assets.landing_files, curated, *consumers.consumer_assets(settings)],
-        jobs=[by_batch, by_partition, listing],
+        assets=[
+            assets.landing_files(settings),
+            curated,
+            lake_backlog(assets.GROUP, [settings.owner]),
+            lake_fsck(assets.GROUP, [settings.owner]),
+            *consumers.consumer_assets(settings),
+        ],
+        jobs=[by_batch, by_partition, listing, comparing, sweeping],
         sensors=[
             sensors.pending_files_sensor(settings, batch_job=by_batch, partition_job=by_partition),
+            alert_sensor(settings),
             *([sensors.landing_events_sensor(settings)] if settings.events_queue_url else []),
         ],
-        schedules=[schedules.weekly_listing(settings, listing)],
+        schedules=[
+            schedules.weekly_listing(settings, listing),
+            schedules.nightly_fsck(settings, comparing),
+            schedules.upkeep(settings, sweeping),
+        ],
         # No asset hands Python values to another one; the default would write empty files for that.
         resources={LAKE: lake_resource(settings), "io_manager": dg.mem_io_manager},
         # Also for what is materialized by hand in the UI.

@@ -13,6 +13,7 @@ from dagster._config.config_schema import UserConfigSchema
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
+from lake_pipeline.defs.in_flight import POOL
 from lake_pipeline.ledger.embedded import embedded_url
 from lake_pipeline.settings import Settings, load_settings
 
@@ -38,6 +39,7 @@ class LakeInstanceStorage(DagsterPostgresStorage):
         return {
             "url": Field(Noneable(str), default_value=None, description="A PostgreSQL URL; else the settings tell."),
             "home": Field(Noneable(str), default_value=None, description="The folder of the embedded PostgreSQL."),
+            "max_runs": Field(Noneable(int), default_value=None, description="Conversions at a time."),
         }
 
     @classmethod
@@ -49,6 +51,7 @@ class LakeInstanceStorage(DagsterPostgresStorage):
         storage.event_log_storage.optimize_for_webserver(
             statement_timeout=NO_TIMEOUT, pool_recycle=CONNECTION_SECONDS, max_overflow=MOST_CONNECTIONS
         )
+        _limit_conversions(storage, config_value["max_runs"] or load_settings().max_runs)
         return storage
 
 
@@ -58,9 +61,19 @@ def storage_config(settings: Settings) -> dict[str, Any]:
         "custom": {
             "module": LakeInstanceStorage.__module__,
             "class": LakeInstanceStorage.__name__,
-            "config": {"url": settings.dagster_url, "home": str(settings.home)},
+            "config": {"url": settings.dagster_url, "home": str(settings.home), "max_runs": settings.max_runs},
         }
     }
+
+
+def _limit_conversions(storage: LakeInstanceStorage, most: int) -> None:
+    """Make LAKE_MAX_RUNS the limit of the pool of conversions: whoever asked for them, sensor, people or backfills.
+
+    Here, because a pool that gets its limit with its first run does not hold for the first runs.
+    """
+    events = storage.event_log_storage
+    if {limit.name: limit.limit for limit in events.get_pool_limits()}.get(POOL) != most:
+        events.set_concurrency_slots(POOL, most)
 
 
 def _url(home: str | None) -> str:

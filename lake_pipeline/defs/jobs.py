@@ -8,9 +8,11 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 
 from lake_pipeline.defs.in_flight import INGEST_BATCH_JOB, PARTITION_JOB
+from lake_pipeline.defs.maintenance import FSCK_NAME
 from lake_pipeline.storage.zones import CURATED_NAME
 
 LISTING_JOB = "landing_files_job"
+FSCK_JOB = "lake_fsck_job"
 
 
 def ingest_batch_job(run_conversion: dg.OpDefinition) -> dg.JobDefinition:
@@ -47,4 +49,14 @@ def listing_job() -> AssetJob:
         # It takes seconds, and conversions that wait in the queue may take hours.
         tags={"dagster/priority": "10"},
         description="Registers every new file of the landing zones in the ledger.",
+    )
+
+
+def fsck_job() -> AssetJob:
+    """Compares the store with the ledger."""
+    return dg.define_asset_job(
+        FSCK_JOB,
+        selection=[FSCK_NAME],
+        executor_def=dg.in_process_executor,
+        description="Compares the store with the ledger; what it finds is the check of lake_fsck.",
     )

@@ -55,6 +55,17 @@ class Backlog:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pulse:
+    """How the lake is doing: how long the first file of the queue waits in seconds, 0 where none is due, and the files,
+    bytes (as stored) and rows that the batches of the last hour took or published."""
+
+    waiting_seconds: float
+    files: int
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartitionBacklog:
     """Files that could be claimed now and promise `partition`, in whichever lane.
 
@@ -161,6 +172,14 @@ class Views(Database):
         with self.transaction() as connection:
             files, size, lane = connection.execute(query("pending_unplaced")).one()
         return Backlog(files=files, bytes=size, lane=Lane.HISTORY if lane is None else Lane(lane))
+
+    def pulse(self) -> Pulse:
+        """What waits and what was done lately."""
+        with self.transaction() as connection:
+            row = connection.execute(query("pulse")).one()
+        return Pulse(
+            waiting_seconds=max(0.0, float(row.waiting_seconds or 0)), files=row.files, bytes=row.bytes, rows=row.rows
+        )
 
     def curated_files(self, partitions: Collection[PartitionKey] | None = None) -> list[CuratedFile]:
         """The Parquet files that readers see, by partition and key; of some partitions if they are named."""

@@ -28,6 +28,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg2"}
 _SEGMENT = re.compile(r"[^\s.\[\]*](?:[^.\[\]*\r\n\t]*[^\s.\[\]*])?")
 _SIZE: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
+_OWNER = re.compile(r"team:\w[\w -]*|[^@\s]+@[^@\s]+\.[^@\s]+")
+_ALERT_TARGET = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}|https?://[^\s/@]+/\S*")
 _SPARK_MASTER = re.compile(r"local(\[(\*|\d+)(,\d+)?\])?|yarn|(spark|k8s)://\S+")
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _CRON_PART = re.compile(r"(\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
@@ -178,6 +180,18 @@ def _spark_master(text: str) -> str:
     return text
 
 
+def _owner(text: str) -> str:
+    if not _OWNER.fullmatch(text):
+        raise ValueError(f"{text!r} is no owner; write an e-mail address or team:name")
+    return text
+
+
+def _alert_target(text: str) -> str:
+    if not _ALERT_TARGET.fullmatch(text):
+        raise ValueError("not the ARN of an SNS topic (arn:aws:sns:REGION:ACCOUNT:TOPIC), nor the URL of a webhook")
+    return text
+
+
 FieldPath = Annotated[str, AfterValidator(_field_path)]
 KeyPattern = Annotated[str, AfterValidator(_key_pattern)]
 Mode = Annotated[str, AfterValidator(_mode)]
@@ -191,3 +205,5 @@ Root = Annotated[Path | S3Root, BeforeValidator(_root)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EngineName = Annotated[str, AfterValidator(_engine)]
 SparkMaster = Annotated[str, AfterValidator(_spark_master)]
+Owner = Annotated[str, AfterValidator(_owner)]
+AlertTarget = Annotated[str, AfterValidator(_alert_target)]

@@ -32,6 +32,8 @@ DEFAULTS_IN_WORDS = {
     "aws_region": "that of the AWS SDK",
     "last_date": "tomorrow (UTC)",
     "workers": "all cores",
+    "alerts": "the log alone",
+    "ui_url": "no links",
     "batch_bytes": "`2GB`",
     "rewrite_bytes": "`1GiB`",
     "max_record_bytes": "`32MiB`",

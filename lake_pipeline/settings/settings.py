@@ -19,6 +19,7 @@ from lake_pipeline.convert.request import ConversionOptions, Truncated
 from lake_pipeline.errors import SettingsError
 from lake_pipeline.model.files import NewVersion
 from lake_pipeline.settings.kinds import (
+    AlertTarget,
     Cron,
     EngineName,
     FieldPath,
@@ -27,6 +28,7 @@ from lake_pipeline.settings.kinds import (
     HttpUrl,
     KeyPattern,
     Mode,
+    Owner,
     PostgresUrl,
     Root,
     S3Root,
@@ -208,7 +210,23 @@ class Settings(BaseSettings):
     """When Dagster lists the landing zones, in UTC: minute, hour, day, month, weekday."""
 
     max_runs: int = Field(default=2, ge=1, le=1000)
-    """The most conversion runs that the sensor keeps in flight in Dagster."""
+    """The most conversion runs at a time in Dagster, and the most that the sensor requests ahead."""
+
+    upkeep_cron: Cron = "17 * * * *"
+    """When Dagster takes back the files of lost workers, archives what is left over and sweeps, in UTC."""
+
+    fsck_cron: Cron = "0 2 * * *"
+    """When Dagster compares the store with the ledger, in UTC."""
+
+    owner: Owner = "team:lake"
+    """Who answers for the data, as Dagster shows it with each asset: an e-mail address or `team:name`."""
+
+    alerts: AlertTarget | None = Field(default=None, repr=False)
+    """Where failed runs of Dagster are told, beside the log: the ARN of an SNS topic, or the URL of a webhook that
+    takes `{"text": …}`, as Slack's do."""
+
+    ui_url: HttpUrl | None = None
+    """The address of the Dagster UI, for links in alerts."""
 
     @property
     def directory(self) -> Path:

@@ -5,6 +5,7 @@
 import dagster as dg
 import pyarrow.parquet as pq
 
+from lake_pipeline.defs.assets import DAYS_A_RUN
 from lake_pipeline.defs.partitions import add_modes, lake_partitions
 from lake_pipeline.defs.reporting import CURATED
 from lake_pipeline.defs.sensors import ADD_ONLY
@@ -19,7 +20,7 @@ def test_a_failed_guard_stops_what_is_downstream_and_a_warning_does_not(platform
     @dg.asset(
         deps=[CURATED],
         partitions_def=lake_partitions(platform.settings.first_date),
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=dg.BackfillPolicy.multi_run(DAYS_A_RUN),
     )
     def downstream(context: dg.AssetExecutionContext) -> None:
         read.append(context.partition_key)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
+from lake_pipeline.defs.partitions import add_modes
+from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import FileState
 from lake_pipeline_tests.dagster.conftest import Platform, records
 
@@ -109,3 +111,47 @@ def test_it_claims_and_writes_nothing(platform: Platform) -> None:
     assert platform.lake.ledger.status().files[FileState.PENDING] == 1
     assert platform.rows() == []
     assert platform.instance.get_runs_count() == 0
+
+
+def test_weekly_drops_do_not_wait_for_a_backfill(platform: Platform) -> None:
+    platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
+    backfill = {"dagster/backfill": "b", "dagster/asset_partition_range_start": "2026-01-01|live"}
+    backfill["dagster/asset_partition_range_end"] = "2026-02-28|live"
+    add_modes(platform.instance, [PartitionKey.parse("2026-02-03|live")])
+    job = platform.definitions().resolve_job_def("json_parsed_parquet_job")
+    for _ in range(5):
+        platform.instance.create_run_for_job(job, status=dg.DagsterRunStatus.NOT_STARTED, tags=backfill)
+    [request] = platform.tick(max_runs=1).run_requests
+    assert (request.partition_key, request.tags["dagster/priority"]) == ("2026-02-03|live", "1")
+
+
+def test_the_history_is_left_to_the_backfill_that_was_asked_for_it(platform: Platform) -> None:
+    platform.land({"all_historical_files/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
+    request = platform.tick().run_requests[0]
+    assert request.tags["dagster/priority"] == "0"
+    request.tags["dagster/backfill"] = "b"
+    _queue(platform, request, dg.DagsterRunStatus.NOT_STARTED)
+    assert "queued or running" in platform.tick().skip_message
+
+
+def test_a_batch_that_finds_weekly_files_goes_first(platform: Platform) -> None:
+    platform.land({"all_historical_files/a.json": records("2026-01-03", "live")})
+    [of_history] = platform.tick().run_requests
+    platform.land({"2026/week05/b.json": records("2026-02-03", "live")})
+    [of_both] = platform.tick().run_requests
+    assert (of_history.tags["dagster/priority"], of_both.tags["dagster/priority"]) == ("0", "1")
+
+
+def test_each_tick_tells_the_backlog_what_waits(platform: Platform) -> None:
+    platform.land({"2026/week05/other.json": records("2026-02-03", "live")})
+
+    def told() -> dict[str, object]:
+        [seen] = platform.tick().asset_events
+        return {name: value.value for name, value in seen.metadata.items()}
+
+    before = told()
+    assert (before["files pending"], before["rows in the last hour"]) == (1, 0)
+    assert isinstance(before["minutes that the first file waits"], float)
+    platform.run_batch()
+    after = told()
+    assert (after["files pending"], after["files in the last hour"], after["rows in the last hour"]) == (0, 1, 3)

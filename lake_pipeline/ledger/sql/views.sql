@@ -57,6 +57,21 @@ SELECT CAST(coalesce(sum(files), 0) AS bigint) AS files, CAST(coalesce(sum(bytes
     min(lane) AS lane
 FROM by_lane;
 
+-- name: pulse
+-- How long the first file of the queue waits, and what the batches of the last hour published. There is a batch for
+-- hundreds of files, so reading their few numbers takes milliseconds.
+SELECT (
+        SELECT EXTRACT(epoch FROM now() - min(first.since)) FROM (VALUES (0), (1)) AS lane (number)
+        CROSS JOIN LATERAL (
+            SELECT next_attempt_at AS since FROM file_processing_status
+            WHERE processing_status IN ('PENDING', 'FAILED') AND lane = lane.number
+            ORDER BY next_attempt_at LIMIT 1
+        ) AS first
+    ) AS waiting_seconds,
+    CAST(coalesce(sum(files), 0) AS bigint) AS files, CAST(coalesce(sum(bytes), 0) AS bigint) AS bytes,
+    CAST(coalesce(sum(rows_published), 0) AS bigint) AS rows
+FROM batch WHERE state = 'PUBLISHED' AND finished_at > now() - interval '1 hour';
+
 -- name: live_curated_files
 -- Every curated file that readers see.
 SELECT s3_key, partition_date, partition_mode, rows, size_bytes, etag, contract_version,

@@ -1,0 +1,59 @@
+"""What runs by the clock: fsck as an asset with its check, and the sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from lake_pipeline.defs.maintenance import FSCK_CHECK, FSCK_NAME
+from lake_pipeline.ledger.owner import this_owner
+from lake_pipeline.model.states import FileState
+from lake_pipeline_tests.dagster.conftest import Platform, records
+
+
+def _run(platform: Platform, job: str, run_config: dict[str, Any] | None = None) -> dg.ExecuteInProcessResult:
+    definition = platform.definitions().resolve_job_def(job)
+    return definition.execute_in_process(instance=platform.instance, raise_on_error=False, run_config=run_config)
+
+
+def _compare(platform: Platform, **config: bool) -> tuple[bool, bool, str]:
+    """Whether the run succeeded and the check passed, and the findings."""
+    result = _run(platform, "lake_fsck_job", {"ops": {"compare_store_and_ledger": {"config": config}}})
+    [check] = result.get_asset_check_evaluations()
+    [materialization] = result.asset_materializations_for_node("compare_store_and_ledger")
+    return result.success, check.passed, str(materialization.metadata["findings"].value)
+
+
+def test_fsck_passes_its_check_where_store_and_ledger_agree(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live")})
+    platform.run_batch()
+    assert _compare(platform) == (True, True, "Nothing is wrong.")
+
+
+def test_fsck_fails_its_check_and_its_run_and_says_what_is_wrong(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live")})
+    platform.run_batch()
+    [curated] = (platform.settings.directory / "json_parsed_parquet").rglob("*.parquet")
+    curated.unlink()
+    succeeded, passed, findings = _compare(platform)
+    assert (succeeded, passed) == (False, False)
+    assert "| MISSING | no |" in findings
+    assert curated.name in findings
+    assert _compare(platform, repair=True)[:2] == (True, True)
+    assert len(platform.rows()) == 3
+    keys = [dg.AssetCheckKey(dg.AssetKey(FSCK_NAME), FSCK_CHECK)]
+    latest = platform.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert latest[keys[0]].status.value == "SUCCEEDED"
+
+
+def test_the_sweep_gives_back_what_a_lost_worker_held(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live")})
+    ledger = platform.lake.ledger
+    # A process of this machine that is no more.
+    owner = f"{this_owner().rpartition('/pid/')[0]}/pid/4194303/1"
+    claim = ledger.claim(owner=owner, max_files=9, max_bytes=9999, lease_seconds=600, engine="in_process")
+    assert claim is not None
+    assert ledger.status().files[FileState.PROCESSING] == 1
+    assert _run(platform, "lake_upkeep_job").success
+    assert ledger.status().files[FileState.PENDING] == 1
