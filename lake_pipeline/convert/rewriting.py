@@ -35,12 +35,12 @@ def rewrite(store: ObjectStore, key: str, etag: str, contract: Contract) -> Rewr
     stands there, and `StorageUnavailable`.
     """
     with store.open(key, etag=etag) as stream, pq.ParquetFile(stream) as parquet:
-        schema = _widened(parquet.schema_arrow, contract)
+        schema = widened_schema(parquet.schema_arrow, contract)
         if schema.equals(parquet.schema_arrow):
             return None
         rescued: Counter[int] = Counter()
         groups = (
-            _rewritten(parquet.read_row_group(number), schema, contract, rescued)
+            widened_rows(parquet.read_row_group(number), schema, contract, rescued)
             for number in range(parquet.num_row_groups)
         )
         first = next(groups, schema.empty_table())
@@ -54,12 +54,13 @@ def rewrite(store: ObjectStore, key: str, etag: str, contract: Contract) -> Rewr
             raise
 
 
-def _widened(schema: pa.Schema, contract: Contract) -> pa.Schema:
+def widened_schema(schema: pa.Schema, contract: Contract) -> pa.Schema:
+    """`schema` with the wider types of `contract`."""
     wanted = {column.name: column.type for column in contract.columns}
     return pa.schema([field.with_type(wider_type(field.type, wanted.get(field.name, field.type))) for field in schema])
 
 
-def _rewritten(table: pa.Table, schema: pa.Schema, contract: Contract, rescued: Counter[int]) -> pa.Table:
+def widened_rows(table: pa.Table, schema: pa.Schema, contract: Contract, rescued: Counter[int]) -> pa.Table:
     """The rows with the types of `schema`; `rescued` counts by file_id those whose first value was rescued."""
     table = table.combine_chunks()
     columns = {column.name: column for column in contract.columns}

@@ -1,4 +1,5 @@
-"""Stripping one published Parquet file: the same rows in the same order, without those of some raw files.
+"""Stripping one published Parquet file: the same rows in the same order, without those of some raw files, and with the
+wider types of a contract where that is asked for.
 
 Nothing is decided here about when that is done, and nothing becomes visible.
 """
@@ -13,24 +14,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lake_pipeline.contract.contract import Contract
 from lake_pipeline.convert.parquet import Encoding, ParquetObject
+from lake_pipeline.convert.rewriting import widened_rows, widened_schema
 from lake_pipeline.model.manifest import StrippedPart
 from lake_pipeline.storage.objects import ObjectStore
 
 
-def strip(store: ObjectStore, key: str, etag: str, file_ids: Collection[int]) -> StrippedPart:
+def strip(
+    store: ObjectStore, key: str, etag: str, file_ids: Collection[int], contract: Contract | None = None
+) -> StrippedPart:
     """Write the file at `key` again without the rows of `file_ids`, as a pending object; memory of a row group.
 
-    Where no row stays, nothing is written. Raises `ObjectMissing` or `ObjectChanged` unless the version `etag` stands
-    there, and `StorageUnavailable`.
+    With `contract`, its columns get the wider types of that. Where no row stays, nothing is written. Raises
+    `ObjectMissing` or `ObjectChanged` unless the version `etag` stands there, and `StorageUnavailable`.
     """
     removed: Counter[int] = Counter()
+    rescued: Counter[int] = Counter()
     target: ParquetObject | None = None
     with store.open(key, etag=etag) as stream, pq.ParquetFile(stream) as parquet:
+        schema = widened_schema(parquet.schema_arrow, contract) if contract else parquet.schema_arrow
+        is_wider = not schema.equals(parquet.schema_arrow)
         try:
-            for table in _kept(parquet, pa.array(sorted(file_ids), pa.int64()), removed):
+            for kept in _kept(parquet, pa.array(sorted(file_ids), pa.int64()), removed):
+                table = widened_rows(kept, schema, contract, rescued) if contract and is_wider else kept
                 if target is None:
-                    target = ParquetObject(store, key, parquet.schema_arrow, Encoding.of(table))
+                    target = ParquetObject(store, key, schema, Encoding.of(table))
                 target.write(table)
             return StrippedPart(
                 key=key,
@@ -38,6 +47,8 @@ def strip(store: ObjectStore, key: str, etag: str, file_ids: Collection[int]) ->
                 rows=target.rows if target else 0,
                 removed_by_file=dict(removed),
                 object=target.finish() if target else None,
+                is_wider=is_wider,
+                rescued_by_file=dict(rescued),
             )
         except BaseException:
             if target:

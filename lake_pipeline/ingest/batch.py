@@ -138,8 +138,7 @@ def _convert_and_record(
     lake: Lake, claim: Claim, heartbeat: Heartbeat, on_progress: Progress | None, run_id: str | None
 ) -> tuple[Manifest, int]:
     """Convert until the parts fit the contract in force, then pass the point of no return."""
-    # A published file can't lose rows and become wider in one go.
-    may_widen = not lake.ledger.judge_versions(claim, lake.new_version).replaces
+    may_widen = True
     for _ in range(CONVERSIONS):
         report = _convert(lake, claim, on_progress, run_id, may_widen=may_widen)
         recording = Recording(lake, claim, heartbeat, report.manifest, report.contract, limit=lake.rewrite_bytes)

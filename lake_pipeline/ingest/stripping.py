@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
+from lake_pipeline.contract.contract import Contract
 from lake_pipeline.convert.stripping import strip
 from lake_pipeline.errors import FilesMoved, LakeError, ObjectChanged, ObjectMissing
 from lake_pipeline.ingest.lake import Lake
@@ -32,16 +33,20 @@ class Stripping:
         self._claim = claim
         self._heartbeat = heartbeat
         self._gone: frozenset[int] = frozenset()
+        self._contract: Contract | None = None
         self._curated: dict[Version, StrippedPart | None] = {}
         self._quarantine: dict[Version, StrippedPart | None] = {}
         self._lock = threading.Lock()
 
-    def without(self, file_ids: Collection[int]) -> tuple[StrippedPart, ...]:
-        """Every published file that holds rows of `file_ids`, without them.
+    def without(self, file_ids: Collection[int], contract: Contract | None = None) -> tuple[StrippedPart, ...]:
+        """Every published file that holds rows of `file_ids`, without them; with the wider types of `contract`.
 
         Raises `FilesMoved` where another batch replaces one of them at this moment, and `LeaseLost`.
         """
         self._begin(file_ids)
+        if contract != self._contract:
+            self._abort(self._curated, list(self._curated))
+            self._contract = contract
         files = self._lake.ledger.curated_files_with(file_ids) if file_ids else []
         return self._stripped({(file.key, file.etag) for file in files}, self._curated, self._strip_one)
 
@@ -81,7 +86,7 @@ class Stripping:
     def _strip_one(self, version: Version) -> None:
         key, etag = version
         try:
-            part = strip(self._lake.store, key, etag, self._gone)
+            part = strip(self._lake.store, key, etag, self._gone, self._contract)
         except (ObjectChanged, ObjectMissing) as error:
             raise FilesMoved(f"{key} is being replaced by another batch. ({error})") from error
         with self._lock:

@@ -104,15 +104,16 @@ class Recording:
         narrow = in_force.narrower_than(self._contract) if in_force else ()
         if in_force is None or not narrow or not (self._bare.curated or self._bare.as_of is not None):
             self._forget(list(self._parts))
-            self._take_out(replaced)
+            self._take_out(replaced, None)
             return
-        if replaced:
-            # A file may be in both: it would have to lose rows and become wider in one go.
-            raise FilesMoved("A column becomes wider, and a file in the same batch replaces an older version.")
         self._lake.ledger.set_gate(self._claim, seconds=GATE_SECONDS if closed else 0)
         since = min(column.since for column in narrow)
         files = self._lake.ledger.curated_files_of_versions(since=since, until=in_force.version)
         self._check_limit(files)
+        # A file that loses rows becomes wider in the same go.
+        self._take_out(replaced, self._contract)
+        stripped = {part.key for part in self.manifest.stripped}
+        files = [file for file in files if file.key not in stripped]
         try:
             self._rewrite(files)
         finally:
@@ -130,10 +131,11 @@ class Recording:
             raise FilesMoved("An older version of a file in this batch is being published at this moment.")
         return verdict.replaced(self._bare)
 
-    def _take_out(self, replaced: tuple[int, ...]) -> None:
-        """Complete the manifest with the published files that hold rows of replaced versions, without them."""
+    def _take_out(self, replaced: tuple[int, ...], contract: Contract | None) -> None:
+        """Complete the manifest with the published files that hold rows of replaced versions, without them; with the
+        wider types of `contract`."""
         try:
-            stripped = self._stripping.without(replaced)
+            stripped = self._stripping.without(replaced, contract)
             unquarantined = self._stripping.unquarantined(replaced)
         except BaseException:
             self._stripping.forget()

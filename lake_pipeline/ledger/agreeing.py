@@ -56,14 +56,17 @@ def _pass_gates(connection: Connection, claim: Claim) -> None:
 
 
 def _check_widening(connection: Connection, manifest: Manifest, latest: Contract, narrow: tuple[Column, ...]) -> None:
-    """Raises `FilesMoved` unless `manifest` rewrites each live file with a `narrow` column, and no others."""
+    """Raises `FilesMoved` unless `manifest` replaces each live file with a `narrow` column, and makes no other wide."""
     if not narrow:
-        if manifest.rewritten:
+        if manifest.rewritten or any(part.is_wider for part in manifest.stripped):
             raise FilesMoved("Another batch has made the column wider meanwhile.")
         return
     if manifest.as_of is None:
         raise FilesMoved("A column becomes wider, and nobody looked for the files that have it.")
-    parts = [{"key": part.object.key, "replaces": part.replaces, "rows": part.rows} for part in manifest.rewritten]
+    parts = [
+        *({"key": part.object.key, "replaces": part.replaces, "rows": part.rows} for part in manifest.rewritten),
+        *({"key": part.key, "replaces": part.replaces, "rows": part.rows_before} for part in manifest.stripped),
+    ]
     found = connection.execute(
         query("in_the_way_of_widening"),
         {

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from lake_pipeline.errors import PermanentError
 from lake_pipeline.ledger.queries import query
-from lake_pipeline.model.manifest import CuratedPart, Manifest, RewrittenPart
+from lake_pipeline.model.manifest import CuratedPart, Manifest, RewrittenPart, StrippedPart
 
 
 def add_commit(connection: Connection, batch_id: str, manifest: Manifest, contract_version: int) -> None:
@@ -33,7 +33,7 @@ def add_commit(connection: Connection, batch_id: str, manifest: Manifest, contra
     commit = {"batch_id": batch_id, "contract_version": contract_version, "commit_id": commit_id}
     if replaced:
         _replace(connection, commit, replaced, without=manifest.superseded)
-        _add_rescued(connection, manifest.rewritten)
+        _add_rescued(connection, (*manifest.rewritten, *manifest.stripped))
     added = connection.execute(
         query("add_curated_files"), {**commit, "parts": json.dumps([_curated_row(part) for part in manifest.curated])}
     )
@@ -63,7 +63,7 @@ def _replaced_rows(manifest: Manifest) -> list[dict[str, Any]]:
                 "rows": part.rows,
                 "size": part.object.size if part.object else None,
                 "etag": part.object.etag if part.object else None,
-                "is_wider": False,
+                "is_wider": part.is_wider,
             }
             for part in manifest.stripped
         ),
@@ -84,7 +84,7 @@ def _replace(
     connection.execute(query("copy_lineage"), {**commit, "without": list(without)})
 
 
-def _add_rescued(connection: Connection, parts: tuple[RewrittenPart, ...]) -> None:
+def _add_rescued(connection: Connection, parts: tuple[RewrittenPart | StrippedPart, ...]) -> None:
     more: Counter[int] = Counter()
     for part in parts:
         more.update(part.rescued_by_file)

@@ -66,7 +66,8 @@ class StrippedPart:
 
     It is written again under its own key as `object` with the `rows` that stay; where none stays, `object` is None
     and the file is deleted. `replaces` is the ETag of what stands there, `removed_by_file` maps file_id to the rows
-    that go.
+    that go. `is_wider` where a column became wider at the same time; `rescued_by_file` counts rows whose first value
+    was rescued by that.
     """
 
     key: str
@@ -74,6 +75,8 @@ class StrippedPart:
     rows: int
     removed_by_file: Mapping[int, int]
     object: PendingObject | None
+    is_wider: bool = False
+    rescued_by_file: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def rows_before(self) -> int:
@@ -87,6 +90,8 @@ class StrippedPart:
             "rows": self.rows,
             "removed_by_file": {str(file): rows for file, rows in self.removed_by_file.items()},
             "object": asdict(self.object) if self.object else None,
+            "is_wider": self.is_wider,
+            "rescued_by_file": {str(file): rows for file, rows in self.rescued_by_file.items()},
         }
 
     @classmethod
@@ -98,6 +103,8 @@ class StrippedPart:
             rows=data["rows"],
             removed_by_file={int(file): rows for file, rows in data["removed_by_file"].items()},
             object=PendingObject(**data["object"]) if data["object"] else None,
+            is_wider=data.get("is_wider", False),
+            rescued_by_file={int(file): rows for file, rows in data.get("rescued_by_file", {}).items()},
         )
 
 

@@ -112,6 +112,13 @@ def _new_version_discovered(lake: Lake, world: World) -> None:
     discover(lake)
 
 
+def _new_version_with_fractions(lake: Lake, world: World) -> None:
+    """Its publish takes rows out of some files and makes a column of all of them wider."""
+    _all_ingested(lake, world)
+    world.land({"2026/week06/good.json": ndjson(*[{**each, "n": 0.5} for each in _records("live", 3)])})
+    discover(lake)
+
+
 def _forget(lake: Lake, _world: World) -> None:
     with suppress(PermanentError):  # a run that was disturbed after its point of no return has forgotten it
         forget(lake, "2026/week06/good.json")
@@ -143,6 +150,7 @@ SCENARIOS = {
         Scenario(name="widen", prepare=_fractions_rescued, act=_widen, finish=_widen_and_ingest),
         Scenario(name="rebuild", prepare=_all_ingested, act=_rebuild, finish=_rebuild_and_ingest),
         Scenario(name="replace", prepare=_new_version_discovered, act=_ingest, finish=_ingest),
+        Scenario(name="replace-widening", prepare=_new_version_with_fractions, act=_ingest, finish=_ingest),
         Scenario(name="forget", prepare=_all_ingested, act=_forget, finish=_forget_and_ingest),
         Scenario(name="repair", prepare=_discovered, act=_ingest, finish=_repair_and_ingest),
     )

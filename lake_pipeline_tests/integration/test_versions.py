@@ -279,15 +279,38 @@ def test_a_replacement_that_dies_half_published_is_finished_by_the_next_worker(
     assert is_sound(lake)
 
 
-def test_a_replacement_and_wider_numbers_in_one_batch(lake: Lake, root: Path) -> None:
-    """Rows can't be taken out of a file and its column become wider in one go: the fractions wait in _rescued."""
+def test_a_replacement_and_wider_numbers_in_one_batch(lake: Lake, root: Path, ledger_url: str) -> None:
+    """One file keeps rows of another raw file, one has nothing to do with the key, and one goes altogether."""
+    beyond = 2**53 + 1
+    land(root, {OTHER: OF_OTHER + ndjson({"event_time": "2026-02-01", "mode": "live", "v": beyond})})
+    land(root, {"2026/week06/apart.json": ndjson({"event_time": "2026-02-07", "mode": "test", "v": 7})})
     ingest(lake)
     land(root, {KEY: ndjson({"event_time": "2026-02-01", "mode": "live", "v": 2.5})})
+    before = lake.ledger.last_commit()
 
     [result] = ingest(lake)
 
     assert result.error is None
-    assert [row["v"] for row in published(root)] in ([None, 99], [99, None])
+    assert lake.ledger.last_commit() == before + 1
+    assert sorted(row["v"] for row in published(root) if row["v"] is not None) == [2.5, 7.0, 99.0]
+    assert [json.loads(row["_rescued"]) for row in published(root) if row["v"] is None] == [{"v": beyond}]
+    assert {file.contract_version for file in lake.ledger.curated_files()} == {result.contract_version}
+    assert lake.ledger.wanted_widenings() == {}
+    [other] = run_sql(ledger_url, "SELECT rows_rescued FROM file_processing_status WHERE s3_key = :key", key=OTHER)
+    assert other.rows_rescued == 1
+    assert is_sound(lake)
+
+
+def test_a_replacement_that_widens_and_dies_half_published_is_finished(lake: Lake, root: Path, ledger_url: str) -> None:
+    ingest(lake)
+    land(root, {KEY: ndjson({"event_time": "2026-02-01", "mode": "live", "v": 2.5})})
+    with dying_half_published(lake):
+        ingest(lake)
+    expire_leases(ledger_url)
+
+    list(ingest_all(lake))
+
+    assert sorted(row["v"] for row in published(root)) == [2.5, 99.0]
     assert is_sound(lake)
 
 
