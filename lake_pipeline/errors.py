@@ -8,6 +8,8 @@ operator: what is wrong, where, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 
 class LakeError(Exception):
     """Base of everything this project raises on purpose."""
@@ -62,6 +64,18 @@ class FilesMoved(TransientError):
 
 class VersionsMoved(TransientError):
     """Another version of a file in this batch came, or was published, meanwhile; claim and look at them again."""
+
+
+class SnapshotsHold(PermanentError):
+    """Rows of a file that should be forgotten are held by `snapshots`, and would stay readable through them."""
+
+    def __init__(self, file: str, snapshots: Collection[str]) -> None:
+        self.snapshots = tuple(snapshots)
+        commands = " and ".join(f"`lake snapshot drop {name}`" for name in self.snapshots)
+        super().__init__(
+            f"Rows of {file} are held by {len(self.snapshots)} snapshots and would stay readable through them, so "
+            f"nothing was forgotten. Run {commands}, then forget it."
+        )
 
 
 class StorageUnavailable(TransientError):

@@ -1,7 +1,7 @@
 """`lake`: the commands. Each loads the settings, calls one use case and shows what came out.
 
 The modules are by intention: `files` (discover, ingest, status), `retrying` (retry, release), `rebuilding` (rebuild,
-forget), `reading` (query), `showing` (demo, dev), `contract`, `catalog`, `fsck`, `ledger`, `provisioning`
+forget), `reading` (query), `showing` (demo, dev), `snapshots`, `contract`, `catalog`, `fsck`, `ledger`, `provisioning`
 (provision). What is slow to import (Dagster, DuckDB, SQLAlchemy, boto3) is imported by the command that needs it, so
 that `lake --help` answers at once.
 """
@@ -23,6 +23,7 @@ from lake_pipeline.cli.reading import query
 from lake_pipeline.cli.rebuilding import forget, rebuild
 from lake_pipeline.cli.retrying import release, retry
 from lake_pipeline.cli.showing import demo, dev
+from lake_pipeline.cli.snapshots import snapshot
 
 
 @click.group(cls=LakeGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,6 +49,7 @@ COMMANDS = (
     forget,
     fsck,
     query,
+    snapshot,
     contract,
     catalog,
     ledger,

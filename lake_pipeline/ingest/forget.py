@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from lake_pipeline.contract.contract import Contract
-from lake_pipeline.errors import FilesMoved, LakeError, LeaseLost, OutcomeUnknown, PermanentError
+from lake_pipeline.errors import FilesMoved, LakeError, LeaseLost, OutcomeUnknown, PermanentError, SnapshotsHold
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.lease import Heartbeat
 from lake_pipeline.ingest.publish import roll_forward
@@ -64,12 +64,13 @@ def lineage(lake: Lake, file: str) -> Lineage:
 def forget(lake: Lake, file: str) -> Forgotten:
     """Take the rows of every version of `file` out of the published files; the versions become SUPERSEDED.
 
-    Raises `PermanentError` for a file that is unknown, forgotten already or being processed at this moment, else what
-    an ingest raises. When it is stopped before its point of no return nothing has happened; after it, whoever comes
-    next goes on.
+    Raises `SnapshotsHold` where snapshots hold some of them, also of versions that were replaced; `PermanentError` for
+    a file that is unknown, forgotten already or being processed at this moment; else what an ingest raises. When it is
+    stopped before its point of no return nothing has happened; after it, whoever comes next goes on.
     """
     recover(lake)
     before = lineage(lake, file)
+    _refuse_held(lake, file, before)
     file_ids = _forgettable(before, file)
     claim = lake.ledger.open_empty(FORGET, owner=this_owner(), lease_seconds=lake.lease_seconds)
     with Heartbeat(lake.ledger, claim) as heartbeat:
@@ -119,6 +120,13 @@ def _record(lake: Lake, claim: Claim, heartbeat: Heartbeat, file_ids: tuple[int,
             raise
     stripping.forget()
     raise FilesMoved(f"Nothing was forgotten: others kept working on the same files. Try again. ({moved})")
+
+
+def _refuse_held(lake: Lake, file: str, before: Lineage) -> None:
+    """Rows that a snapshot holds stay readable, so the file would not be forgotten: a person decides."""
+    held = lake.ledger.snapshots_with([version.file.file_id for version in before.versions])
+    if held:
+        raise SnapshotsHold(file, held)
 
 
 def _forgettable(before: Lineage, file: str) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lake_pipeline.errors import LakeError
 from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE, Lake
+from lake_pipeline.ingest.retaining import retain_held
 from lake_pipeline.model.manifest import Manifest
 from lake_pipeline.storage.objects import ObjectStore
 
@@ -22,6 +23,7 @@ def roll_forward(lake: Lake, batch_id: str, manifest: Manifest) -> None:
 
     Raises `StorageUnavailable` or `LedgerUnavailable`: call again, or leave it to whoever comes next.
     """
+    retain_held(lake, manifest)
     with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="publish") as pool:
         # In this order readers miss rows for a moment; the other way round they would see some twice.
         list(pool.map(lake.store.delete, manifest.deleted))

@@ -1,7 +1,7 @@
 """The ledger: the queue and the account of every raw file, in PostgreSQL.
 
 This is the one class that the rest of the program uses. What it does is written in its parts: registering,
-claims, versions, recovery, publishing, contracts, operating, upkeep, sources, views, promises and auditing.
+claims, versions, recovery, publishing, contracts, operating, upkeep, sources, snapshots, views, promises and auditing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from lake_pipeline.ledger.promises import Promises
 from lake_pipeline.ledger.publishing import Publishing
 from lake_pipeline.ledger.recovery import Recovering
 from lake_pipeline.ledger.registering import Registering
+from lake_pipeline.ledger.snapshots import Snapshots
 from lake_pipeline.ledger.sources import Sources
 from lake_pipeline.ledger.upkeep import Upkeep
 from lake_pipeline.ledger.versions import Versions
@@ -30,6 +31,7 @@ class Ledger(
     Operating,
     Upkeep,
     Sources,
+    Snapshots,
     Views,
     Promises,
     Auditing,

@@ -20,8 +20,9 @@ from lake_pipeline.ledger.agreeing import add_evidence, agree, latest_contract, 
 from lake_pipeline.ledger.committing import add_commit
 from lake_pipeline.ledger.connection import Database
 from lake_pipeline.ledger.queries import query
-from lake_pipeline.ledger.replacing import reserve, settle_replaced
+from lake_pipeline.ledger.replacing import FORGET, reserve, settle_replaced
 from lake_pipeline.ledger.settling import after_publish, lock_files, plain_text, settle
+from lake_pipeline.ledger.snapshots import refuse_held
 from lake_pipeline.ledger.versions import check_versions
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.files import NewVersion
@@ -55,9 +56,9 @@ class Publishing(Database):
 
         `contract` is what the parts were written with; what it adds becomes the next version. `evidence` is added
         to that of all batches before; `new_version` is what becomes of other versions of its files. Raises
-        `LeaseLost`, `ContractMoved`, `FilesMoved` and `VersionsMoved`, and then nothing was written; ValueError for
-        a manifest whose account is wrong. After `OutcomeUnknown` the pending objects must stay: `batch_states` tells
-        whether they will be published.
+        `LeaseLost`, `ContractMoved`, `FilesMoved`, `VersionsMoved` and `SnapshotsHold`, and then nothing was written;
+        ValueError for a manifest whose account is wrong. After `OutcomeUnknown` the pending objects must stay:
+        `batch_states` tells whether they will be published.
         """
         check_manifest(claim, manifest)
         with self.transaction() as connection:
@@ -65,6 +66,8 @@ class Publishing(Database):
             one_at_a_time(connection)
             check_versions(connection, claim, manifest, new_version)
             reserve(connection, claim, kind, manifest)
+            if kind == FORGET:
+                refuse_held(connection, manifest.superseded)
             version = self._contract_for(connection, claim, manifest, contract)
             if evidence is not None and manifest.curated:
                 add_evidence(connection, claim, evidence, version)

@@ -54,7 +54,17 @@ def host_policy(choices: Choices) -> Policy:
             ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
             _keys(choices, WRITTEN),
         ),
-        _statement("RepairParquet", ["s3:DeleteObject"], _keys(choices, [f"{zones.CURATED}*"])),
+        _statement("TakeRowsOut", ["s3:DeleteObject"], _keys(choices, WRITTEN)),
+        _statement(
+            "CopyWhatSnapshotsHold",
+            ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
+            _keys(choices, [f"{zones.CURATED}*"]),
+        ),
+        _statement(
+            "KeepWhatSnapshotsHold",
+            ["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"],
+            _keys(choices, [f"{zones.RETAINED}*"]),
+        ),
         _statement(
             "Events",
             ["sqs:ReceiveMessage", "sqs:DeleteMessage"],

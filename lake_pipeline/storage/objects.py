@@ -110,6 +110,14 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def copy(self, source: str, target: str, *, etag: str) -> None:
+        """Have the version `etag` of `source` at `target` too, whole or not at all. Copying again is harmless.
+
+        Raises `ObjectChanged` when another version stands at `source`, and `ObjectMissing` when none does, unless the
+        copy was made before.
+        """
+        ...
+
     def delete(self, key: str) -> None:
         """Remove the object at `key`. Harmless when it is gone."""
         ...

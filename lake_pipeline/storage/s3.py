@@ -14,7 +14,7 @@ from lake_pipeline.storage.objects import ObjectInfo
 from lake_pipeline.storage.places import S3Place
 from lake_pipeline.storage.s3_bucket import Bucket
 from lake_pipeline.storage.s3_listing import list_folders, list_objects
-from lake_pipeline.storage.s3_moving import info_or_none, move_object
+from lake_pipeline.storage.s3_moving import copy_object, info_or_none, move_object
 from lake_pipeline.storage.s3_reading import ObjectStream
 from lake_pipeline.storage.s3_writing import S3Writer, Upload, abort_upload, pending_uploads, publish_upload
 
@@ -59,6 +59,9 @@ class S3Store:
 
     def move(self, source: str, target: str, *, etag: str) -> None:
         move_object(self._bucket, source, target, etag=etag)
+
+    def copy(self, source: str, target: str, *, etag: str) -> None:
+        copy_object(self._bucket, source, target, etag=etag)
 
     def delete(self, key: str) -> None:
         with self._bucket.doing(f"delete {key}"):

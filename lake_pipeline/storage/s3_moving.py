@@ -1,4 +1,5 @@
-"""Moving an object on S3: copy it on the server, look at the copy, then delete exactly the version that was copied.
+"""Moving and copying an object on S3: copy it on the server, look at the copy; to move it, delete exactly the version
+that was copied.
 
 S3 has no rename. A crash between the steps leaves the original or both, never neither, and moving again ends the same.
 """
@@ -40,6 +41,19 @@ def move_object(bucket: Bucket, source: str, target: str, *, etag: str) -> None:
     _copy(bucket, source, target, head)
     _verify(bucket, source, target, etag, head["ContentLength"])
     _delete_version(bucket, source, head)
+
+
+def copy_object(bucket: Bucket, source: str, target: str, *, etag: str) -> None:
+    """See `ObjectStore.copy`."""
+    if _was_moved(bucket, target, etag):
+        return
+    head = head_or_none(bucket, source)
+    if head is None:
+        raise ObjectMissing(source)
+    if info_of_head(source, head).etag != etag:
+        raise ObjectChanged(source, etag, plain_etag(head["ETag"]))
+    _copy(bucket, source, target, head)
+    _verify(bucket, source, target, etag, head["ContentLength"])
 
 
 def head_or_none(bucket: Bucket, key: str) -> dict[str, Any] | None:

@@ -15,6 +15,9 @@ HISTORY = "all_historical_files/"
 CURATED = "json_parsed_parquet/"
 ARCHIVE = "raw-json-data-processed/"
 QUARANTINE = "quarantine/"
+RETAINED = "retained/"
+"""Published files that left the curated zone and that a snapshot holds."""
+
 CODE = "glue/code/"
 """What a Glue job runs, below a folder for each content."""
 
@@ -28,6 +31,8 @@ YEAR_FOLDER = re.compile(r"\d{4}/")
 MAX_NAME_BYTES = 870
 """The longest key that is archived under its own name: 1,024 bytes of S3, less the root's prefix (100), the zone and
 what tells versions apart."""
+
+PARQUET = ".parquet"
 
 CURATED_NAME = "json_parsed_parquet"
 """The table's name for readers, and the asset's name in Dagster."""
@@ -43,6 +48,20 @@ def lane_of(key: str) -> Lane | None:
 def curated_key(partition: PartitionKey, name: str) -> str:
     """The key of a curated file: `json_parsed_parquet/year=…/month=…/day=…/mode=…/NAME`."""
     return f"{CURATED}{partition.path}/{name}"
+
+
+def retained_key(key: str, etag: str) -> str:
+    """Where the version `etag` of the curated file at `key` is kept: its place with the version behind its name.
+
+    The folders stay, so that a reader of these files finds the partition in them too.
+    """
+    name = key.removeprefix(CURATED).removesuffix(PARQUET)
+    return f"{RETAINED}{name}~{sha256(etag.encode()).hexdigest()[:16]}{PARQUET}"
+
+
+def curated_key_of(retained: str) -> str:
+    """The key that a retained file had in the curated zone."""
+    return f"{CURATED}{retained.removeprefix(RETAINED).rpartition('~')[0]}{PARQUET}"
 
 
 def quarantine_key(batch_id: str, name: str) -> str:

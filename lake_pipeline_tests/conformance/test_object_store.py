@@ -160,6 +160,31 @@ def test_moving_what_is_nowhere_tells_so(store: ObjectStore) -> None:
         store.move(KEY, "archive/object", etag="gone")
 
 
+def test_a_copy_is_the_same_version_and_stays_when_the_source_is_replaced(store: ObjectStore) -> None:
+    etag = put(store, content=b"one")
+    store.copy(KEY, "retained/object", etag=etag)
+    assert (read(store), read(store, "retained/object")) == (b"one", b"one")
+    put(store, content=b"other")
+    store.copy(KEY, "retained/object", etag=etag)
+    store.delete(KEY)
+    store.copy(KEY, "retained/object", etag=etag)
+    found = store.stat("retained/object")
+    assert found is not None
+    assert (found.etag, read(store, "retained/object")) == (etag, b"one")
+    assert list(store.pending()) == []
+
+
+def test_another_version_is_never_copied_in_its_place(store: ObjectStore) -> None:
+    etag = put(store, content=b"one")
+    put(store, content=b"other")
+    with pytest.raises(ObjectChanged):
+        store.copy(KEY, "retained/object", etag=etag)
+    with pytest.raises(ObjectMissing):
+        store.copy("zone/nothing", "retained/object", etag=etag)
+    assert store.stat("retained/object") is None
+    assert list(store.pending()) == []
+
+
 def test_deleting_is_idempotent(store: ObjectStore) -> None:
     put(store)
     store.delete(KEY)

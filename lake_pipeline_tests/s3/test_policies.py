@@ -20,6 +20,7 @@ from lake_pipeline.provision.lake import Choices
 from lake_pipeline.provision.policies import glue_policy, host_policy, policies, provisioner_policy
 from lake_pipeline.settings import load_settings
 from lake_pipeline.storage.places import S3Place
+from lake_pipeline.storage.zones import CURATED, retained_key
 from lake_pipeline_tests.aws.glue_process import ROLE as ROLE_OF_RUNS
 from lake_pipeline_tests.aws.server import AwsServer
 from lake_pipeline_tests.factories import BATCH, ndjson
@@ -147,6 +148,9 @@ def test_the_host_may_do_what_it_does_and_nothing_more(
     with aws.recorded() as more:
         lake("discover")
         lake("ingest")
+        unversioned = aws.store(plain, "lake/")
+        file = next(iter(unversioned.objects(CURATED)))
+        unversioned.copy(file.key, retained_key(file.key, file.etag), etag=file.etag)
     both = mine([*calls, *mended, *({**call, "bucket": bucket} for call in more)], bucket)
     # What belongs to Glue runs is looked at below.
     compare(host_policy(choices), both, unseen=frozenset({"AskGlueRuns", "RunTheJob", "ReadTheLogOfTheJob"}))
@@ -178,6 +182,10 @@ def work(aws: AwsServer, bucket: str) -> None:
     lake("query", "SELECT count(*) FROM json_parsed_parquet")
     lake("query", "SELECT count(*) FROM quarantine")
     lake("fsck")
+    # What is rebuilt leaves the plain path, and is copied for the snapshot before that.
+    lake("snapshot", "create", "s")
+    lake("rebuild", "2026-02-03")
+    lake("snapshot", "drop", "s")
     store = aws.store(bucket, "lake/")
     for zone in ("json_parsed_parquet", "quarantine"):
         left = store.put_pending(f"{zone}/part-{BATCH}-00001.parquet")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from lake_pipeline.errors import LakeError
-from lake_pipeline.ingest.fsck import originals, published, unfinished
+from lake_pipeline.ingest.fsck import originals, published, retained, unfinished
 from lake_pipeline.ingest.fsck.accounts import accounts
 from lake_pipeline.ingest.fsck.contents import Reader, Share
 from lake_pipeline.ingest.fsck.findings import Finding
@@ -55,6 +55,7 @@ class Audit:
         yield from self._look_at_published()
 
     def _look_at_published(self) -> Iterator[Finding]:
+        yield from retained.retained(self.lake)
         if self.shallow:
             yield from published.curated(self.lake, _by_name)
             yield from published.quarantine(self.lake, _by_name, self._expired.append)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-REVISION = "0012"
+REVISION = "0013"
 """The newest revision: the schema that this version of the program works with."""
 
 VERSION_TABLE = "ledger_revision"
