@@ -20,6 +20,11 @@ from lake_pipeline_tests.lakes import published
 
 LAKE = [str(Path(sys.executable).parent / "lake")]
 
+PATIENCE = 600
+"""Seconds for one command. The eight demos below take 112 to 159 s together where ten processes want the two cores."""
+
+pytestmark = pytest.mark.timeout(3 * PATIENCE)
+
 READY = 0.7
 """Seconds after which the interpreter has loaded the program: earlier kills would only test Python."""
 
@@ -50,7 +55,7 @@ class Place:
 
     def run(self, *arguments: str) -> str:
         process = self.start(*arguments)
-        output, errors = process.communicate(timeout=200)
+        output, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors + output
         return output
 
