@@ -63,9 +63,10 @@ def _published_only(lake: Lake, world: World) -> None:
     world.land(_landing())
     discover(lake)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lake_pipeline.ingest.batch.archive_originals", lambda *_, **__: 0)
-        # All at once, for the next batch would archive those of the one before.
+        for module in ("batch", "reconcile"):
+            patch.setattr(f"lake_pipeline.ingest.{module}.archive_originals", lambda *_, **__: 0)
         list(ingest_all(lake))
+    assert lake.ledger.awaiting_archive(limit=1)
 
 
 def _archive(lake: Lake, _world: World) -> None:
