@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 
 import lake_pipeline
+from lake_pipeline.convert.native.keeping import SHIPPED
+from lake_pipeline.convert.native.obtaining import to_ship
 
 BUNDLE = "lake_pipeline.zip"
 PROCESSOR = "batch_processor.py"
@@ -59,13 +61,26 @@ def write_bundle(folder: Path) -> list[Path]:
 def _zipped(package: Path) -> bytes:
     into = io.BytesIO()
     with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(package.rglob("*")):
-            inside = path.relative_to(package)
-            if path.is_file() and "__pycache__" not in inside.parts and inside.parts[0] not in _AT_HOME:
-                info = zipfile.ZipInfo(f"{package.name}/{inside.as_posix()}", _MOMENT)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(info, path.read_bytes())
+        for name, content in sorted((_travelling(package) | _compiled()).items()):
+            info = zipfile.ZipInfo(f"{package.name}/{name}", _MOMENT)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
     return into.getvalue()
+
+
+def _travelling(package: Path) -> dict[str, bytes]:
+    """The files of the package by their place in it."""
+    files = {path.relative_to(package): path for path in package.rglob("*") if path.is_file()}
+    return {
+        inside.as_posix(): path.read_bytes()
+        for inside, path in files.items()
+        if "__pycache__" not in inside.parts and inside.parts[0] not in _AT_HOME
+    }
+
+
+def _compiled() -> dict[str, bytes]:
+    """The machine code of the kernel, where this machine makes what Glue runs: no worker compiles it then (10 s)."""
+    return {f"convert/native/{SHIPPED}/{name}": content for name, content in to_ship().items()}
 
 
 def _scripts() -> Path:

@@ -147,7 +147,7 @@ class RunProcess:
 
 
 def _folder_of(code: dict[str, bytes]) -> Path:
-    """The same folder for the same code: what numba has compiled of it (13 s) is kept by its path."""
+    """The same folder for the same code."""
     digest = hashlib.sha256(b"".join(code.values())).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / "lake_pipeline-glue" / digest
     folder.mkdir(parents=True, exist_ok=True)

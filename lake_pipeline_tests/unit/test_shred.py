@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.inference import infer
 from lake_pipeline.contract.shapes import Kind, Shape
-from lake_pipeline.convert.shred.numbers import double_bits
+from lake_pipeline.convert.native.calling import call
 from lake_pipeline.convert.shred.shredder import shred
 
 ALL_KINDS = Shape(
@@ -125,7 +125,7 @@ def test_a_record_that_is_deeper_than_the_scan_goes_is_set_aside() -> None:
 @settings(max_examples=2000, deadline=None)
 @given(mantissa=st.integers(1, 2**64 - 1), exponent=st.integers(-345, 310))
 def test_every_double_is_the_nearest_one(mantissa: int, exponent: int) -> None:
-    bits = int(double_bits(np.uint64(mantissa), exponent))
+    bits = call("nearest_double", mantissa, exponent)
     expected = float(f"{mantissa}e{exponent}")
     if bits < 0:
         assert expected == 0 or not math.isfinite(expected) or expected < 2.3e-308

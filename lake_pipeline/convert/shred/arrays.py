@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lake_pipeline.contract.shapes import Kind, Shape
+from lake_pipeline.convert.native.layout import BASE
 from lake_pipeline.convert.shred.gathering import (
     gather_bits,
     gather_items,
@@ -17,7 +18,7 @@ from lake_pipeline.convert.shred.gathering import (
     gather_texts,
     gather_validity,
 )
-from lake_pipeline.convert.shred.plan import BASE, Plan
+from lake_pipeline.convert.shred.plan import Plan
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -108,7 +109,7 @@ class Arrays:
                 buffers = [valid, pa.py_buffer(gather_numbers(cells, picked))]
                 return pa.Array.from_buffers(shape.parse_type, len(picked), buffers, nulls)
             case Kind.LIST:
-                offsets, wanted = gather_items(seen, cells, len(seen), picked)
+                offsets, wanted = gather_items(seen, cells, picked)
                 items = self.of(self._plan.item_of(node), wanted)
                 buffers = [valid, pa.py_buffer(offsets)]
                 return pa.Array.from_buffers(pa.list_(items.type), len(picked), buffers, nulls, children=[items])
@@ -118,6 +119,6 @@ class Arrays:
                 return pa.Array.from_buffers(kind, len(picked), [valid], nulls, children=children)
             case _:
                 # A string, or the text as it was written; null throughout where nothing of it is wanted.
-                offsets, data = gather_texts(self._text.ctypes.data, len(self._text), seen, cells, picked)
+                offsets, data = gather_texts(self._text, seen, cells, picked)
                 buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(data)]
                 return pa.Array.from_buffers(pa.string(), len(picked), buffers, nulls)

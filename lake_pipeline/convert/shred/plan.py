@@ -15,24 +15,41 @@ import numpy.typing as npt
 
 from lake_pipeline.contract.reading import Reading
 from lake_pipeline.contract.shapes import MADE_FROM_TEXT, WITHOUT_COLUMN, Kind, Shape
-from lake_pipeline.convert.shred.words import NARROW
+from lake_pipeline.convert.native.layout import (
+    BOOL,
+    CHILDREN,
+    DOUBLE,
+    FIRST,
+    INT,
+    ITEM,
+    KEY_LENGTH,
+    KEY_START,
+    KIND,
+    LIST,
+    NARROW,
+    NODE_FIELDS,
+    RAW,
+    SCOPE,
+    STRING,
+    STRUCT,
+    UNTYPED,
+)
 
 Ints = npt.NDArray[np.int64]
 
-KINDS = {kind: number for number, kind in enumerate(Kind)}
-"""Numbers for kinds, as `scan` knows them."""
-
-RAW, SKIPPED = 100, 101
-"""Numbers for nodes of which the text is wanted as it was written, and for those of which nothing is."""
-
+_KINDS = {
+    Kind.NULL: UNTYPED,
+    Kind.BOOL: BOOL,
+    Kind.INT: INT,
+    Kind.DOUBLE: DOUBLE,
+    Kind.STRING: STRING,
+    Kind.LIST: LIST,
+    Kind.STRUCT: STRUCT,
+} | dict.fromkeys(MADE_FROM_TEXT | WITHOUT_COLUMN, RAW)
+"""What compiled code calls them. What has no column is read too: its text may still tell the day or the mode."""
 
 _NEVER_PLAIN = re.compile(rb'["\\\x00-\x1f]')
 """What a key may hold only as an escape; a key that is written with one is set aside."""
-
-
-KIND, SCOPE, ITEM, FIRST, CHILDREN, KEY_START, KEY_LENGTH, BASE = range(8)
-NODE_FIELDS = 8
-"""The columns of `Plan.nodes`. A node is 64 bytes, so that all that is asked of it stands in one cache line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +147,8 @@ def _quoted(key: str) -> bytes:
 
 def _kind(shape: Shape, scope: int) -> int:
     """Inside a list, what has no type yet may only be null: an empty list there would be nowhere to be found."""
-    # What is excluded too: its text may still tell the day or the mode of a record.
-    if shape.kind in MADE_FROM_TEXT or shape.kind in WITHOUT_COLUMN:
-        return RAW
-    untyped = scope > 0 and shape.storable is None
-    return KINDS[Kind.NULL if untyped else shape.kind]
+    untyped = scope > 0 and _KINDS[shape.kind] != RAW and shape.storable is None
+    return UNTYPED if untyped else _KINDS[shape.kind]
 
 
 def _starts(lengths: list[int]) -> Ints:

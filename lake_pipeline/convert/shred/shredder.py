@@ -9,9 +9,10 @@ import pyarrow as pa
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.paths import Path
 from lake_pipeline.contract.shapes import Kind
+from lake_pipeline.convert.native.calling import call
+from lake_pipeline.convert.native.layout import ASIDE, FULL, FULL_SCOPE, PROGRESS_FIELDS, ROWS, scratch_size
 from lake_pipeline.convert.shred.arrays import Arrays, Bytes, Slots
 from lake_pipeline.convert.shred.plan import Plan, plan_of
-from lake_pipeline.convert.shred.scan import FULL, scan
 
 Ints = npt.NDArray[np.int64]
 
@@ -31,6 +32,8 @@ class Shredded:
 
     def table(self, picked: Ints) -> pa.Table:
         """The rows with the indexes `picked` (into `rows`), in that order, with the keys of the JSON as columns."""
+        # Machine code takes an address and trusts what stands there.
+        picked = np.ascontiguousarray(picked, dtype=np.int64)
         columns = [self._arrays.of(node, picked) for node in self._plan.children_of(0)]
         if not columns:
             return pa.table({"": pa.nulls(len(picked))}).select([])
@@ -58,24 +61,22 @@ def shred(lines: bytes, count: int, contract: Contract) -> Shredded:
     plan = plan_of(contract.reading)
     text = np.frombuffer(lines, dtype=np.uint8)
     slots = Slots(plan, _room(plan, count))
-    progress = np.zeros(5, dtype=np.int64)
+    progress = np.zeros(PROGRESS_FIELDS, dtype=np.int64)
     counts = np.zeros(plan.scopes, dtype=np.int64)
     rows, aside = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     while _scan(text, plan, slots, counts, rows, aside, progress) == FULL:
-        slots = slots.grown(int(progress[4]))
-    counts[0] = progress[2]
+        slots = slots.grown(int(progress[FULL_SCOPE]))
+    counts[0] = progress[ROWS]
     arrays = Arrays(plan, slots, counts, text)
-    return Shredded(contract, plan, arrays, rows[: progress[2]], aside[: progress[3]])
+    return Shredded(contract, plan, arrays, rows[: progress[ROWS]], aside[: progress[ASIDE]])
 
 
 def _scan(text: Bytes, plan: Plan, slots: Slots, counts: Ints, rows: Ints, aside: Ints, progress: Ints) -> int:
-    """Call `scan` with the addresses of the arrays, which are alive as long as this call."""
-    stopped: int = scan(
-        text.ctypes.data, len(text), slots.nodes.ctypes.data, len(plan.shapes), plan.child.ctypes.data,
-        plan.keys.ctypes.data, slots.seen.ctypes.data, slots.cells.ctypes.data, plan.scopes, slots.room.ctypes.data,
-        counts.ctypes.data, rows.ctypes.data, aside.ctypes.data, progress,
+    """Call `scan` of the machine code; why it came back."""
+    return call(
+        "scan", text, len(text), slots.nodes, len(plan.shapes), plan.child, plan.keys, slots.seen, slots.cells,
+        plan.scopes, slots.room, counts, rows, aside, progress, np.empty(scratch_size(plan.scopes), dtype=np.int64),
     )  # fmt: skip
-    return stopped
 
 
 def _room(plan: Plan, count: int) -> Ints:

@@ -10,13 +10,11 @@ Functions here are long and plain on purpose: they are inlined into one loop of 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from lake_pipeline.convert.shred.numbers import POWERS_OF_TEN, bits_of, double_bits
-from lake_pipeline.convert.shred.words import WIDE, byte_at, first_bit, special_bytes, word_at
-
-MAX_DEPTH = 256
-"""Containers open at a time; what is deeper is not scanned."""
+from lake_pipeline.convert.native.layout import MAX_DEPTH, WIDE
+from lake_pipeline.convert.native.source.compiled import compiled, inlined
+from lake_pipeline.convert.native.source.numbers import POWERS_OF_TEN, bits_of, double_bits
+from lake_pipeline.convert.native.source.words import byte_at, first_bit, long_at, put_long, special_bytes, word_at
 
 PLAIN = np.ones(256, dtype=np.bool_)
 """Bytes of a string that stand for themselves and need no look: printable ASCII but the quote and the backslash."""
@@ -41,7 +39,7 @@ _SAFE_DIGITS = 18
 """So many digits never overflow 64 bits."""
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def skip_blanks(text, at):
     while True:
         byte = byte_at(text, at)
@@ -50,13 +48,13 @@ def skip_blanks(text, at):
         at += 1
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def follow(text, at, second, third, fourth):
     """Whether these three bytes stand behind the one at `at`."""
     return byte_at(text, at + 1) == second and byte_at(text, at + 2) == third and byte_at(text, at + 3) == fourth
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hex4(text, at):
     """The value of four hexadecimal digits; -1 where there are none."""
     value = 0
@@ -74,7 +72,7 @@ def hex4(text, at):
     return value
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _utf8_length(text, at):
     """The bytes of the character that begins at a byte above 127; 0 where it is no UTF-8 (Unicode 15, table 3-7)."""
     lead, second = byte_at(text, at), byte_at(text, at + 1)
@@ -94,7 +92,7 @@ def _utf8_length(text, at):
     return 0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def string(text, at, limit):
     """Walk a string from behind its quote: (behind the closing quote or -1, bytes of its text, has escapes)."""
     start = at
@@ -109,7 +107,7 @@ def string(text, at, limit):
     return _odd_string(text, at, at - start)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _odd_string(text, at, length):
     """The same from somewhere inside a string, byte by byte; `length` bytes of its text were seen."""
     escapes = False
@@ -154,7 +152,7 @@ def _odd_string(text, at, length):
             length += size
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _few_digits(text, at):
     """How many digits stand at the beginning of eight bytes, and their value (Lemire, "Number Parsing at a Gigabyte
     per Second", 2021). No branch depends on how many: numbers of mixed lengths cost no wrong guesses."""
@@ -172,7 +170,7 @@ def _few_digits(text, at):
     return count, ((digits & _PAIRS) * _HUNDREDS + ((digits >> _U16) & _PAIRS) * _ONES) >> _U32
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _digits(text, at, mantissa):
     """Add up to sixteen digits to `mantissa`: (behind them, mantissa, how many)."""
     count, value = _few_digits(text, at)
@@ -184,7 +182,7 @@ def _digits(text, at, mantissa):
     return at + count, mantissa, count
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def number(text, at, limit, is_double):
     """Read a number: (behind it or -1, the integer or the bits of the double). -1 also where it would not be exact."""
     begin = at
@@ -218,7 +216,7 @@ def number(text, at, limit, is_double):
     return at, bits | np.int64(-(2**63)) if negative else bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _more_digits(text, at, mantissa):
     """Add digits to `mantissa`: (behind them, mantissa, whether it overflowed)."""
     overflow = False
@@ -230,7 +228,7 @@ def _more_digits(text, at, mantissa):
     return at, mantissa, overflow
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _odd_number(text, at, is_double):
     """The same for every number there is, digit by digit."""
     negative = byte_at(text, at) == 45
@@ -273,7 +271,7 @@ def _odd_number(text, at, is_double):
     return at, bits | np.int64(-(2**63)) if negative else bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _double(mantissa, exponent):
     """The bits of a positive double, or -1."""
     if mantissa == 0:
@@ -285,7 +283,7 @@ def _double(mantissa, exponent):
     return double_bits(mantissa, exponent)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _skip_digits(text, at):
     """Behind one or more digits; -1 where there are none."""
     start = at
@@ -294,7 +292,7 @@ def _skip_digits(text, at):
     return at if at > start else -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _skip_scalar(text, at, limit):
     """Behind a string, a number or a literal; -1 where there is none."""
     byte = byte_at(text, at)
@@ -324,7 +322,7 @@ def _skip_scalar(text, at, limit):
     return at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _skip_key(text, at, limit):
     """Behind a key and its colon; -1 where there is none."""
     at = skip_blanks(text, at)
@@ -337,11 +335,10 @@ def _skip_key(text, at, limit):
     return at + 1 if byte_at(text, at) == 58 else -1
 
 
-@njit(cache=True, nogil=True)
-def skip(text, at, limit, outside):
+@compiled
+def skip(text, at, limit, outside, is_object):
     """Behind a whole value of any kind, which is as strictly JSON as all else; -1 where it is not, or too deep
-    inside the containers that are open outside of it."""
-    is_object = np.zeros(MAX_DEPTH, dtype=np.bool_)
+    inside the containers that are open outside of it. `is_object` is room for `MAX_DEPTH` numbers."""
     depth = 0
     while True:
         at = skip_blanks(text, at)
@@ -349,7 +346,7 @@ def skip(text, at, limit, outside):
         if byte == 123 or byte == 91:
             if outside + depth == MAX_DEPTH:
                 return -1
-            is_object[depth] = byte == 123
+            put_long(is_object, depth, byte == 123)
             depth += 1
             at = skip_blanks(text, at + 1)
             if byte_at(text, at) != byte + 2:
@@ -371,11 +368,11 @@ def skip(text, at, limit, outside):
             byte = byte_at(text, at)
             at += 1
             if byte == 44:
-                if is_object[depth - 1]:
+                if long_at(is_object, depth - 1):
                     at = _skip_key(text, at, limit)
                     if at < 0:
                         return -1
                 break
-            if byte != (125 if is_object[depth - 1] else 93):
+            if byte != (125 if long_at(is_object, depth - 1) else 93):
                 return -1
             depth -= 1

@@ -18,47 +18,62 @@ Functions here are long and plain on purpose: they are one loop in machine code.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from lake_pipeline.contract.shapes import Kind
-from lake_pipeline.convert.shred.gathering import NULL, PRESENT, UNSEEN
-from lake_pipeline.convert.shred.plan import (
+from lake_pipeline.convert.native.layout import (
+    ASIDE,
+    AT,
     BASE,
+    BEFORE,
+    BOOL,
     CHILDREN,
+    DONE,
+    DOUBLE,
     FIRST,
+    FULL,
+    FULL_SCOPE,
+    INT,
     ITEM,
     KEY_LENGTH,
     KEY_START,
     KIND,
-    KINDS,
+    LINE,
+    LIST,
+    MAX_DEPTH,
+    NARROW,
     NODE_FIELDS,
+    NULL,
+    OPEN_OBJECTS,
+    OUTER_INDEX,
+    OUTER_NEXT,
+    OUTER_NODE,
+    PRESENT,
     RAW,
+    ROWS,
     SCOPE,
+    STRING,
+    STRUCT,
+    UNSEEN,
+    WIDE,
 )
-from lake_pipeline.convert.shred.values import MAX_DEPTH, follow, number, skip, skip_blanks, string
-from lake_pipeline.convert.shred.words import NARROW, WIDE, byte_at, differing_bytes, long_at, put_byte, put_long
-
-DONE, FULL = 0, 1
-"""Why a scan came back: the text is done, or a scope is full."""
-
-_BOOL, _INT, _DOUBLE = KINDS[Kind.BOOL], KINDS[Kind.INT], KINDS[Kind.DOUBLE]
-_STRING, _LIST, _STRUCT = KINDS[Kind.STRING], KINDS[Kind.LIST], KINDS[Kind.STRUCT]
+from lake_pipeline.convert.native.source.compiled import compiled, inlined
+from lake_pipeline.convert.native.source.values import follow, number, skip, skip_blanks, string
+from lake_pipeline.convert.native.source.words import byte_at, differing_bytes, long_at, put_byte, put_long
 
 _HAS_ESCAPES = np.int64(-(2**63))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _of(nodes, node, field):
     return long_at(nodes, node * NODE_FIELDS + field)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _taken(nodes, container, counts):
     """How many items the scope of a list has so far."""
     return long_at(counts, _of(nodes, _of(nodes, container, ITEM), SCOPE))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _is_key(text, at, limit, nodes, node, keys):
     """Whether the key of `node`, its closing quote included, stands at `at`."""
     start, length = _of(nodes, node, KEY_START), _of(nodes, node, KEY_LENGTH)
@@ -77,7 +92,7 @@ def _is_key(text, at, limit, nodes, node, keys):
     return length > 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _find_key(text, at, limit, nodes, child, keys, begin, known, guess):
     """The position, among the `known` children from `begin` on, of the key at `at`; -1 where it is none of them."""
     for turn in range(known):
@@ -89,26 +104,24 @@ def _find_key(text, at, limit, nodes, child, keys, begin, known, guess):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def scan(
-    text, size, nodes, node_count, child, keys, seen, cells, scopes, room, counts, rows, aside, progress,
+    text, size, nodes, node_count, child, keys, seen, cells, scopes, room, counts, rows, aside, progress, scratch,
 ):  # fmt: skip
     """Scan whole lines, each ended by a newline, from where `progress` says, until the end or a full scope.
 
-    All but `size` (of the text, in bytes), `node_count`, `scopes` and `progress` are addresses. `nodes`, `child` and
-    `keys` are tables of the plan; `room` and `counts` the slots of each scope and how many are taken; `rows` and
-    `aside` receive the numbers of the lines. `progress` is (byte, line, rows, lines aside, full scope).
+    All but `size` (of the text, in bytes), `node_count` and `scopes` are addresses. `nodes`, `child` and `keys` are
+    tables of the plan; `room` and `counts` the slots of each scope and how many are taken; `rows` and `aside` receive
+    the numbers of the lines. `progress` has `PROGRESS_FIELDS`, and `scratch` is memory to work in.
     """
-    at, line, row, aside_count = progress[0], progress[1], progress[2], progress[3]
-    outer_node = np.empty(MAX_DEPTH, dtype=np.int64)
-    outer_index = np.empty(MAX_DEPTH, dtype=np.int64)
-    outer_next = np.empty(MAX_DEPTH, dtype=np.int64)
-    before = np.empty(scopes, dtype=np.int64)
+    at, line, row, aside_count = (
+        long_at(progress, AT), long_at(progress, LINE), long_at(progress, ROWS), long_at(progress, ASIDE),
+    )  # fmt: skip
     limit = size - WIDE
     while at < size:
         line_start = at
         for number_of in range(scopes):
-            before[number_of] = long_at(counts, number_of)
+            put_long(scratch, BEFORE + number_of, long_at(counts, number_of))
         full = -1
         good = False
         at = skip_blanks(text, at)
@@ -153,15 +166,15 @@ def scan(
                         slot = _of(nodes, node, BASE) + value_index
                     what = _of(nodes, node, KIND)
                     byte = byte_at(text, at)
-                    if what >= RAW and byte != 110:
+                    if what == RAW and byte != 110:
                         start = at
-                        at = skip(text, start, limit, depth + 1)
+                        at = skip(text, start, limit, depth + 1, scratch + 8 * OPEN_OBJECTS)
                         if at < 0:
                             break
                         put_long(cells, slot, start | ((at - start) << 32))
-                        put_byte(seen, slot, PRESENT if what == RAW else NULL)
+                        put_byte(seen, slot, PRESENT)
                     elif byte == 34:
-                        if what != _STRING:
+                        if what != STRING:
                             break
                         start = at + 1
                         at, length, escapes = string(text, start, limit)
@@ -170,19 +183,21 @@ def scan(
                         put_long(cells, slot, start | (length << 32) | (_HAS_ESCAPES if escapes else 0))
                         put_byte(seen, slot, PRESENT)
                     elif byte == 45 or 48 <= byte <= 57:
-                        if what != _INT and what != _DOUBLE:
+                        if what != INT and what != DOUBLE:
                             break
-                        at, value = number(text, at, limit, what == _DOUBLE)
+                        at, value = number(text, at, limit, what == DOUBLE)
                         if at < 0:
                             break
                         put_long(cells, slot, value)
                         put_byte(seen, slot, PRESENT)
                     elif byte == 123 or byte == 91:
                         opens_struct = byte == 123
-                        if what != (_STRUCT if opens_struct else _LIST) or depth + 1 >= MAX_DEPTH:
+                        if what != (STRUCT if opens_struct else LIST) or depth + 1 >= MAX_DEPTH:
                             break
                         put_byte(seen, slot, PRESENT)
-                        outer_node[depth], outer_index[depth], outer_next[depth] = container, index, position
+                        put_long(scratch, OUTER_NODE + depth, container)
+                        put_long(scratch, OUTER_INDEX + depth, index)
+                        put_long(scratch, OUTER_NEXT + depth, position)
                         depth += 1
                         container, index, is_struct = node, value_index, opens_struct
                         if opens_struct:
@@ -199,13 +214,13 @@ def scan(
                         put_byte(seen, slot, NULL)
                         at += 4
                     elif byte == 116:
-                        if what != _BOOL or not follow(text, at, 114, 117, 101):
+                        if what != BOOL or not follow(text, at, 114, 117, 101):
                             break
                         put_long(cells, slot, 1)
                         put_byte(seen, slot, PRESENT)
                         at += 4
                     elif byte == 102:
-                        if what != _BOOL or not follow(text, at, 97, 108, 115) or byte_at(text, at + 4) != 101:
+                        if what != BOOL or not follow(text, at, 97, 108, 115) or byte_at(text, at + 4) != 101:
                             break
                         put_long(cells, slot, 0)
                         put_byte(seen, slot, PRESENT)
@@ -226,8 +241,9 @@ def scan(
                         depth -= 1
                         if depth < 0:
                             break
-                        container, index, position = outer_node[depth], outer_index[depth], outer_next[depth]
-                        is_struct = _of(nodes, container, KIND) == _STRUCT
+                        container = long_at(scratch, OUTER_NODE + depth)
+                        index, position = long_at(scratch, OUTER_INDEX + depth), long_at(scratch, OUTER_NEXT + depth)
+                        is_struct = _of(nodes, container, KIND) == STRUCT
                         begin, known = _of(nodes, container, FIRST), _of(nodes, container, CHILDREN)
                     else:
                         break
@@ -243,13 +259,13 @@ def scan(
                     put_byte(seen, _of(nodes, number_of, BASE) + row, UNSEEN)
                 else:
                     start = _of(nodes, number_of, BASE)
-                    for slot in range(start + before[into], start + long_at(counts, into)):
+                    for slot in range(start + long_at(scratch, BEFORE + into), start + long_at(counts, into)):
                         put_byte(seen, slot, UNSEEN)
             for number_of in range(scopes):
-                put_long(counts, number_of, before[number_of])
+                put_long(counts, number_of, long_at(scratch, BEFORE + number_of))
             if full >= 0:
-                progress[0], progress[1], progress[2], progress[3] = line_start, line, row, aside_count
-                progress[4] = full
+                _leave(progress, line_start, line, row, aside_count)
+                put_long(progress, FULL_SCOPE, full)
                 return FULL
             put_long(aside, aside_count, line)
             aside_count += 1
@@ -262,5 +278,13 @@ def scan(
             at = skip_blanks(text, at + 1)
         at += 1
         line += 1
-    progress[0], progress[1], progress[2], progress[3] = at, line, row, aside_count
+    _leave(progress, at, line, row, aside_count)
     return DONE
+
+
+@inlined
+def _leave(progress, at, line, rows, aside):
+    put_long(progress, AT, at)
+    put_long(progress, LINE, line)
+    put_long(progress, ROWS, rows)
+    put_long(progress, ASIDE, aside)

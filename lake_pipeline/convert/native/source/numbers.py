@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from lake_pipeline.convert.native.source.compiled import compiled
 
 SMALLEST, LARGEST = -342, 308
 """Powers of ten outside of which every double is zero or not finite."""
@@ -52,7 +54,7 @@ def bits_of(context, value):  # noqa: ARG001
     return types.int64(types.float64), generate
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _high(one, other):
     """The high 64 bits of a product of two 64-bit numbers."""
     one_low, one_high = one & _LOW, one >> _U32
@@ -63,7 +65,7 @@ def _high(one, other):
     return one_high * other_high + (middle >> _U32) + (cross >> _U32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def double_bits(mantissa, exponent):
     """The bits of mantissa x 10^exponent as a positive double, or -1 where that is not decided here.
 
@@ -102,3 +104,9 @@ def double_bits(mantissa, exponent):
     if power >= 0x7FF:
         return np.int64(-1)
     return np.int64((bits & np.uint64((1 << 52) - 1)) | (np.uint64(power) << np.uint64(52)))
+
+
+@compiled
+def nearest_double(mantissa, exponent):
+    """The same, of a mantissa whose 64 bits are handed over as a signed number."""
+    return double_bits(np.uint64(mantissa), exponent)

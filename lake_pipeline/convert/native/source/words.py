@@ -13,13 +13,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-WIDE = 32
-"""Bytes that `special_bytes` looks at, and that must be there."""
+from lake_pipeline.convert.native.layout import NARROW, WIDE
 
-NARROW = 16
-"""Bytes that `differing_bytes` compares, and that must be there on both sides."""
-
-_BYTE, _LONG = ir.IntType(8), ir.IntType(64)
+_BYTE, _INT, _LONG = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 
 def _pointer(builder: Any, text: Any, at: Any) -> Any:
@@ -136,6 +132,27 @@ def put_long(typing: Any, numbers: Any, index: Any, value: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store(arguments[2], _slot(builder, arguments, _LONG))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def int_at(typing: Any, numbers: Any, index: Any) -> Any:
+    """One of the 32-bit integers at the address `numbers`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.sext(builder.load(_slot(builder, arguments, _INT)), _LONG)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def put_int(typing: Any, numbers: Any, index: Any, value: Any) -> Any:
+    """Set one of the 32-bit integers at the address `numbers`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(builder.trunc(arguments[2], _INT), _slot(builder, arguments, _INT))
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), generate

@@ -1,0 +1,25 @@
+"""The functions of the machine code, by the module of `source` they stand in, and how many numbers each of them gets.
+
+All of them have one form: numbers of 64 bits in, addresses among them, and one such number out.
+"""
+
+from __future__ import annotations
+
+FUNCTIONS = {
+    "scan": {"scan": 15},
+    "gathering": {
+        "gather_validity": 4,
+        "gather_bits": 4,
+        "gather_numbers": 4,
+        "list_offsets": 5,
+        "gather_items": 7,
+        "text_offsets": 5,
+        "gather_texts": 8,
+    },
+    "lines": {"survey_lines": 3, "find_line_ends": 4},
+    "dates": {"day_keys": 6},
+    "numbers": {"nearest_double": 2},
+}
+
+PREFIX = "lake_"
+"""What their names begin with in the machine code."""
