@@ -78,7 +78,7 @@ class Recovering(Database):
         That is no attempt of their files. A file that `max_lost` workers were lost with, the last one while it held
         no other file, goes to quarantine instead of back.
         """
-        lost = self._lost_batches(owner_is_dead)
+        lost = self.lost_batches(owner_is_dead)
         files = [self._reclaim_batch(batch, max_lost) for batch in lost if live_run(batch) is None]
         given_back = [count for count in files if count is not None]
         return Reclaimed(batches=len(given_back), files=sum(given_back))
@@ -87,7 +87,7 @@ class Recovering(Database):
         self, kind: str, *, owner: str, owner_is_dead: Callable[[str], bool], live_run: LiveRun
     ) -> Adopted | None:
         """Take over a claim of that kind whose worker is gone and whose engine run lives."""
-        for batch in self._lost_batches(owner_is_dead):
+        for batch in self.lost_batches(owner_is_dead):
             run_id = live_run(batch) if batch.kind == kind else None
             if not isinstance(run_id, str):
                 continue
@@ -102,7 +102,8 @@ class Recovering(Database):
             return Adopted(claim=claim, run_id=run_id, partitions=partitions)
         return None
 
-    def _lost_batches(self, owner_is_dead: Callable[[str], bool]) -> list[LostBatch]:
+    def lost_batches(self, owner_is_dead: Callable[[str], bool]) -> list[LostBatch]:
+        """Claimed batches whose lease ran out or whose owner is dead, the oldest first."""
         with self.transaction() as connection:
             batches = connection.execute(query("claimed_batches")).all()
         judged = [(batch, owner_is_dead(batch.owner)) for batch in batches]

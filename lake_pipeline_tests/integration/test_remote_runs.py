@@ -22,6 +22,7 @@ from lake_pipeline.ingest import rebuild as rebuilding
 from lake_pipeline.ingest.batch import ingest_all, ingest_batch
 from lake_pipeline.ingest.discover import discover
 from lake_pipeline.ingest.fsck.audit import Audit
+from lake_pipeline.ingest.fsck.findings import Problem
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.rebuild import rebuild
 from lake_pipeline.ingest.reconcile import recover
@@ -107,6 +108,19 @@ def test_a_run_that_died_with_its_worker_is_started_anew(lake: Lake, root: Path,
     list(ingest_all(lake))
     assert len(started(runs)) == 2
     assert len(published(root)) == 5
+
+
+def test_fsck_tells_of_a_batch_without_a_worker_once_its_run_is_gone_too(
+    lake: Lake, root: Path, runs: Path, ledger_url: str
+) -> None:
+    run_id = killed_while_its_run_lives(root, runs, ledger_url)
+    assert list(Audit(lake=lake, repair=True).findings()) == []
+    assert lake.ledger.status().files[FileState.PROCESSING] == 1
+    os.kill(int((runs / run_id / "pid").read_text()), signal.SIGKILL)
+    wait_for(lambda: not ProcessRuns(root, runs).is_alive(run_id))
+    [finding] = Audit(lake=lake, repair=True).findings()
+    assert (finding.problem, finding.mended) == (Problem.STUCK, True)
+    assert lake.ledger.status().files[FileState.PENDING] == 1
 
 
 def test_another_engine_leaves_nothing_waiting_for_a_run_that_it_can_not_ask_about(

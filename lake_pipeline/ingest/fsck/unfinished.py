@@ -1,6 +1,6 @@
 """Unfinished work: batches whose worker is gone, and pending objects that nobody will publish.
 
-The work of a live worker is no finding.
+The work of a live worker is no finding, nor is an engine run that outlived its worker.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from functools import partial
 
 from lake_pipeline.ingest.fsck.findings import Finding, Problem
 from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.reconcile import OVER, pending_objects, recover
+from lake_pipeline.ingest.reconcile import OVER, live_run, pending_objects, recover
 from lake_pipeline.ledger.owner import owner_is_dead
 from lake_pipeline.model.states import BatchState
 
 
 def stuck_batches(lake: Lake) -> Iterator[Finding]:
-    """Batches that whoever comes next will give back or roll forward."""
+    """Batches that whoever comes next will give back or roll forward; not those whose engine run goes on."""
+    lost = lake.ledger.lost_batches(owner_is_dead)
+    running = {batch.batch_id for batch in lost if live_run(lake, batch) is not None}
     for batch in lake.ledger.batches_left():
         dead = owner_is_dead(batch.owner)
-        if not (dead or batch.expired):
+        if not (dead or batch.expired) or batch.batch_id in running:
             continue
         why = "its worker is dead" if dead else "its lease ran out"
         end = "give its files back" if batch.state is BatchState.CLAIMED else "finish publishing it"
