@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/images from the running product: `python docs/screenshots.py`.
+"""Takes the pictures of docs/images from the running product: `make screenshots`.
 
 It starts `lake dev` on a generated landing zone in a temporary folder, waits until the sensor has filled every
 partition, and has a headless Chromium look at it. Needs chromium or google-chrome; nothing is downloaded.
@@ -6,23 +6,32 @@ partition, and has a headless Chromium look at it. Needs chromium or google-chro
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from playwright.sync_api import Page, sync_playwright
+
+from lake_pipeline_tests.browsers import FLAGS, found_browser
+from lake_pipeline_tests.dagster.serving import ask, free_port, wait_for
+
 IMAGES = Path(__file__).parent / "images"
 
-PAGES = {"ui.png": "/assets/json_parsed_parquet?view=partitions&partition=2026-01-22%7Clive"}
+ASSET = "/assets/json_parsed_parquet"
+
+PAGES = {
+    "ui.png": f"{ASSET}?view=partitions&partition=2026-01-22%7Clive",
+    "ui-lineage.png": "/asset-groups",
+    "ui-checks.png": f"{ASSET}?view=checks",
+    "ui-backlog.png": "/assets/lake_backlog?view=overview",
+    "ui-runs.png": "/runs",
+}
+"""Pictures by name. The dialog that launches a backfill needs clicks: see `take_dialog`."""
 
 ALL = 84
 """Partitions of the generated landing zone: three weeks of four modes."""
@@ -30,34 +39,43 @@ ALL = 84
 QUERY = """{ assetNodeOrError(assetKey: {path: ["json_parsed_parquet"]}) {
     ... on AssetNode { partitionStats { numMaterialized } } } }"""
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--hide-scrollbars",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--window-size=1280,800",
-    # The page is ready when nothing has happened for a while; the clock of the page runs ahead to that moment.
-    "--virtual-time-budget=20000",
-)
+SETTLES_MS = 6_000
+"""A page asks several times until all of it is there, and goes on asking, so nothing tells when it is ready."""
 
 
 def main() -> None:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = found_browser()
     if browser is None:
-        sys.exit(f"No browser was found (looked for {', '.join(BROWSERS)}).")
+        sys.exit("No browser was found (on Debian and Ubuntu: apt install chromium).")
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, lake_dev(Path(folder)) as url:
-        wait_until_filled(url)
-        for name, page in PAGES.items():
-            take(browser, url + page, IMAGES / name, Path(folder))
-            print(f"{IMAGES / name}: {(IMAGES / name).stat().st_size / 1000:.0f} kB")
+    with tempfile.TemporaryDirectory() as folder, lake_dev(Path(folder)) as url, sync_playwright() as playwright:
+        if not wait_for(lambda: filled(url) == ALL, 300):
+            sys.exit(f"The sensor did not fill {ALL} partitions in 300 s.")
+        chromium = playwright.chromium.launch(executable_path=browser, args=list(FLAGS))
+        page = chromium.new_page(viewport={"width": 1280, "height": 800})
+        for name, path in PAGES.items():
+            page.goto(url + path)
+            take(page, name)
+        take_dialog(page, url)
+        chromium.close()
+
+
+def take(page: Page, name: str) -> None:
+    """A picture of what the page shows now."""
+    page.wait_for_timeout(SETTLES_MS)
+    page.screenshot(path=IMAGES / name)
+    print(f"{IMAGES / name}: {(IMAGES / name).stat().st_size / 1000:.0f} kB")
+
+
+def take_dialog(page: Page, url: str) -> None:
+    """The dialog that launches a backfill, with a selection in it."""
+    page.goto(f"{url}{ASSET}?view=partitions")
+    page.get_by_role("button", name="Materialize…").click()
+    days = page.get_by_role("dialog").get_by_placeholder("ex:")
+    days.fill("[2026-01-12...2026-01-18]")
+    days.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="All").last.click()
+    take(page, "ui-backfill.png")
 
 
 @contextmanager
@@ -80,40 +98,12 @@ def lake_dev(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def wait_until_filled(url: str, seconds: float = 180) -> None:
-    """Until every partition is materialized."""
-    deadline = time.monotonic() + seconds
-    while filled(url) < ALL:
-        if time.monotonic() > deadline:
-            sys.exit(f"The sensor did not fill {ALL} partitions in {seconds:.0f} s.")
-        time.sleep(2)
-
-
 def filled(url: str) -> int:
     """How many partitions are materialized; 0 while the UI does not answer yet."""
-    request = urllib.request.Request(
-        f"{url}/graphql", json.dumps({"query": QUERY}).encode(), {"content-type": "application/json"}
-    )
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return int(json.load(answer)["data"]["assetNodeOrError"]["partitionStats"]["numMaterialized"])
+        return int(ask(url, QUERY)["assetNodeOrError"]["partitionStats"]["numMaterialized"])
     except (OSError, KeyError, TypeError):
         return 0
-
-
-def take(browser: str, url: str, target: Path, folder: Path) -> None:
-    """A picture of `url` in `target`."""
-    profile = f"--user-data-dir={folder / 'browser'}"
-    subprocess.run(
-        [browser, *FLAGS, profile, f"--screenshot={target}", url], check=True, stderr=subprocess.DEVNULL, timeout=120
-    )
-
-
-def free_port() -> int:
-    """A port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def no_data_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Data of embedded servers that stands outside of the tests' folders goes with them: 40 MB for each home that a
     command of a test made, also of one that was killed."""
     yield
-    for place in tmp_path_factory.getbasetemp().rglob("postgres.place"):
+    # A list, because what is walked through is taken away.
+    for place in list(tmp_path_factory.getbasetemp().rglob("postgres.place")):
         remove_embedded(place.parent)
 
 

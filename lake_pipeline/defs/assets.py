@@ -8,7 +8,8 @@ import dagster as dg
 from lake_pipeline.defs.checks import check_specs
 from lake_pipeline.defs.conversion import ConversionConfig, convert_next_batch, convert_partitions
 from lake_pipeline.defs.in_flight import POOL
-from lake_pipeline.defs.reporting import LISTING_VERSION, discovery_metadata
+from lake_pipeline.defs.metadata import discovery_metadata
+from lake_pipeline.defs.reporting import LISTING_VERSION
 from lake_pipeline.defs.resources import LakeResource
 from lake_pipeline.settings import Settings
 from lake_pipeline.storage.zones import CURATED_NAME
@@ -23,13 +24,12 @@ LISTED_WITHIN = timedelta(days=8)
 """A week and a day: the drop is weekly."""
 
 
-def landing_files(settings: Settings) -> dg.AssetsDefinition:
+def landing_files() -> dg.AssetsDefinition:
     """The listing."""
 
     @dg.asset(
         name="landing_files",
         group_name=GROUP,
-        owners=[settings.owner],
         kinds={"json"},
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=LISTED_WITHIN),
         description="The raw JSON files in the landing zones (all_historical_files/ and YYYY/weekXX/). Materializing "
@@ -61,7 +61,6 @@ def json_parsed_parquet(settings: Settings, partitions: dg.PartitionsDefinition[
                 deps=["landing_files"],
                 partitions_def=partitions,
                 group_name=GROUP,
-                owners=[settings.owner],
                 kinds={"parquet"},
                 description="Curated Parquet by day and mode, under json_parsed_parquet/year=…/month=…/day=…/mode=…. "
                 "Materializing a partition converts the pending files whose key promises it; rows go where the "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BACKLOG_NAME = "lake_backlog"
 
 
-def lake_backlog(group: str, owners: list[str]) -> dg.AssetsDefinition:
+def lake_backlog(group: str) -> dg.AssetsDefinition:
     """The asset, observable by hand."""
 
     @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]  # it comes without types
@@ -25,7 +25,6 @@ def lake_backlog(group: str, owners: list[str]) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 BACKLOG_NAME,
                 group_name=group,
-                owners=owners,
                 kinds={"postgres"},
                 description="What waits in the ledger and what was published in the last hour. Observed by each tick "
                 "of pending_files_sensor; the plots show how it goes.",

@@ -31,13 +31,16 @@ def _definitions(settings: Settings) -> dg.Definitions:
     by_batch, sweeping = jobs.ingest_batch_job(curated.op), upkeep_job()
     listing, by_partition, comparing = jobs.listing_job(), jobs.partition_job(), jobs.fsck_job()
     return dg.Definitions(
-        assets=[
-            assets.landing_files(settings),
-            curated,
-            lake_backlog(assets.GROUP, [settings.owner]),
-            lake_fsck(assets.GROUP, [settings.owner]),
-            *consumers.consumer_assets(settings),
-        ],
+        assets=dg.map_asset_specs(
+            lambda spec: spec.replace_attributes(owners=[settings.owner]),
+            [
+                assets.landing_files(),
+                curated,
+                lake_backlog(assets.GROUP),
+                lake_fsck(assets.GROUP),
+                *consumers.consumer_assets(settings),
+            ],
+        ),
         jobs=[by_batch, by_partition, listing, comparing, sweeping],
         sensors=[
             sensors.pending_files_sensor(settings, batch_job=by_batch, partition_job=by_partition),

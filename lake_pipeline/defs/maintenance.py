@@ -32,7 +32,7 @@ class FsckConfig(dg.Config):
     repair: bool = Field(default=False, description="Mend what is safe, as `lake fsck --repair` does.")
 
 
-def lake_fsck(group: str, owners: list[str]) -> dg.AssetsDefinition:
+def lake_fsck(group: str) -> dg.AssetsDefinition:
     """The comparison of store and ledger as an asset; its check fails where something is wrong and not mended."""
 
     @dg.multi_asset(
@@ -41,7 +41,6 @@ def lake_fsck(group: str, owners: list[str]) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 FSCK_NAME,
                 group_name=group,
-                owners=owners,
                 kinds={"postgres", "parquet"},
                 description="What `lake fsck` finds: landing zones, archive, published files and unfinished work "
                 "compared with the ledger, both ways. Every night; works beside running ingests.",

@@ -7,7 +7,7 @@ for `conversion` to say.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,20 +21,17 @@ from dagster._core.definitions.data_version import (
 )
 
 from lake_pipeline.defs.checks import Target, evaluations, failed_checks
+from lake_pipeline.defs.metadata import Metadata, contract_metadata, partition_metadata, run_metadata
 from lake_pipeline.defs.partitions import dagster_key
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.storage.zones import CURATED_NAME
 
 if TYPE_CHECKING:
-    from lake_pipeline.contract.contract import Contract
-    from lake_pipeline.ingest.discover import Discovery
     from lake_pipeline.ingest.lake import Lake
     from lake_pipeline.ingest.result import BatchResult
     from lake_pipeline.ingest.verdicts import PartitionVerdicts
-    from lake_pipeline.ledger.views import PartitionAccount
 
 Context: TypeAlias = dg.OpExecutionContext | dg.AssetExecutionContext
-Metadata: TypeAlias = Mapping[str, dg.MetadataValue]
 
 CURATED = dg.AssetKey(CURATED_NAME)
 
@@ -50,7 +47,11 @@ UP_TO_DATE = {
 }
 """What Dagster itself notes on a materialization of an asset, for those that are logged by hand."""
 
-NO_DATA = "The lake has no data for this partition, and no file that promises it was waiting."
+MOST_SAMPLES = 5
+"""Quarantined records that a run shows."""
+
+MOST_COLUMNS = 20_000
+"""Columns told in one run, over all its partitions, at about 200 bytes each; above that the last partition has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +72,28 @@ def partition_reports(
     lake: Lake, batches: Sequence[BatchResult], partitions: Collection[PartitionKey]
 ) -> list[PartitionReport]:
     """A report for each of `partitions`, sorted; reads one Parquet footer for each of their files."""
+    from lake_pipeline.ingest.quarantined import sample
     from lake_pipeline.ingest.verify import verify
 
-    shared = _run_metadata(batches, lake.ledger.contract())
+    found, contract = verify(lake, partitions), lake.ledger.contract()
+    samples = sample(lake, [batch.batch_id for batch in batches if batch.rows_quarantined], most=MOST_SAMPLES)
+    shared = dict(run_metadata(batches, samples, lake.store.place))
+    columns: Metadata = {}
+    if contract is not None:
+        shared["contract version"] = dg.MetadataValue.int(contract.version)
+        columns = contract_metadata(contract)
+    everywhere = contract is None or len(found) * len(contract.columns) <= MOST_COLUMNS
     return [
         PartitionReport(
             partition=verdicts.partition,
             verdicts=verdicts,
-            metadata={**_partition_metadata(verdicts.account), **shared},
+            metadata={
+                **partition_metadata(verdicts.account),
+                **shared,
+                **(columns if everywhere or verdicts is found[-1] else {}),
+            },
         )
-        for verdicts in verify(lake, partitions)
+        for verdicts in found
     ]
 
 
@@ -108,55 +121,3 @@ def log_checks(context: Context, reports: Sequence[PartitionReport]) -> None:
         target = Target(run_id=context.run.run_id, storage_id=latest[str(report.partition)], timestamp=now)
         for evaluation in evaluations(report.verdicts, target):
             context.log_event(evaluation)  # type: ignore[arg-type]  # handled there, but missing in its type
-
-
-def discovery_metadata(found: Discovery) -> Metadata:
-    """What a listing found, as numbers that Dagster plots over time."""
-    return {
-        "seen": dg.MetadataValue.int(found.seen),
-        "new": dg.MetadataValue.int(found.new),
-        "known": dg.MetadataValue.int(found.known),
-        "new bytes": dg.MetadataValue.int(found.new_bytes),
-        "skipped": dg.MetadataValue.int(found.skipped),
-        "frozen": dg.MetadataValue.int(found.frozen),
-    }
-
-
-def _partition_metadata(account: PartitionAccount) -> Metadata:
-    told = {
-        "rows": dg.MetadataValue.int(account.rows),
-        "bytes": dg.MetadataValue.int(account.bytes),
-        "files": dg.MetadataValue.int(account.files),
-        "raw files": dg.MetadataValue.int(account.raw_files),
-    }
-    return told if account.files else {"note": dg.MetadataValue.text(NO_DATA), **told}
-
-
-def _run_metadata(batches: Sequence[BatchResult], contract: Contract | None) -> Metadata:
-    """What all partitions of a run share. The counts are the batches', over all their partitions."""
-    told: dict[str, dg.MetadataValue] = {
-        "batches": dg.MetadataValue.text(", ".join(batch.batch_id for batch in batches) or "none: nothing was pending"),
-        "batch rows quarantined": dg.MetadataValue.int(sum(batch.rows_quarantined for batch in batches)),
-        "batch rows rescued": dg.MetadataValue.int(sum(batch.rows_rescued for batch in batches)),
-    }
-    if changed := [change for batch in batches for change in batch.contract_changes]:
-        told["contract changes"] = dg.MetadataValue.text("\n".join(changed))
-    if contract is not None:
-        told["contract version"] = dg.MetadataValue.int(contract.version)
-        told["dagster/column_schema"] = dg.MetadataValue.table_schema(_table_schema(contract))
-    return told
-
-
-def _table_schema(contract: Contract) -> dg.TableSchema:
-    """Every column of the table; one that comes from a JSON field tells which."""
-    paths = {column.name: ".".join(column.path) for column in contract.columns}
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                name=field.name,
-                type=str(field.type),
-                description=f"JSON field {paths[field.name]}" if field.name in paths else "Added by the lake",
-            )
-            for field in contract.arrow_schema()
-        ]
-    )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+
+from lake_pipeline_tests.dagster.serving import ask, free_port, wait_for
 
 PARTITIONS = """{ assetNodeOrError(assetKey: {path: ["json_parsed_parquet"]}) {
     ... on AssetNode { partitionStats { numMaterialized } } } }"""
@@ -27,34 +23,11 @@ SECONDS = 60
 """The promise, from the start of the command to the last partition. Doubled below: tests run beside each other."""
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _ask(port: int, query: str) -> Any:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/graphql", json.dumps({"query": query}).encode(), {"content-type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)["data"]
-
-
 def _materialized(port: int) -> int:
     try:
-        return int(_ask(port, PARTITIONS)["assetNodeOrError"]["partitionStats"]["numMaterialized"])
+        return int(ask(f"http://127.0.0.1:{port}", PARTITIONS)["assetNodeOrError"]["partitionStats"]["numMaterialized"])
     except (OSError, KeyError, TypeError):
         return 0  # not up yet
-
-
-def _wait_for(what: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.5)
-    return True
 
 
 def _listening(pid: int) -> set[str]:
@@ -82,7 +55,7 @@ def _working_in(folder: Path) -> list[str]:
 def test_the_sensor_fills_every_partition_without_a_click_and_no_process_is_left(
     tmp_path: Path, ending: signal.Signals
 ) -> None:
-    port, log = _free_port(), tmp_path / "log"
+    port, log = free_port(), tmp_path / "log"
     with log.open("wb") as out:
         dev = subprocess.Popen(
             [sys.executable, "-c", "from lake_pipeline.cli import main; main()", "dev", "--port", str(port)],
@@ -94,16 +67,16 @@ def test_the_sensor_fills_every_partition_without_a_click_and_no_process_is_left
         )
     try:
         if ending is signal.SIGINT:
-            filled = _wait_for(lambda: _materialized(port) == ALL_PARTITIONS, 2 * SECONDS)
+            filled = wait_for(lambda: _materialized(port) == ALL_PARTITIONS, 2 * SECONDS)
             assert filled, f"{_materialized(port)} partitions after {2 * SECONDS} s:\n{log.read_text()}"
             # Dagster has no login, so nobody else may reach it.
             assert _listening(dev.pid) <= {"127.0.0.1", "::1"}
             assert _listening(dev.pid)
         else:
             # Killed when the UI has just come up: the worst moment, everything is being started.
-            assert _wait_for(lambda: "The Dagster UI is at" in log.read_text(), 2 * SECONDS), log.read_text()
+            assert wait_for(lambda: "The Dagster UI is at" in log.read_text(), 2 * SECONDS), log.read_text()
     finally:
         dev.send_signal(ending)
         dev.wait(timeout=60)
     assert dev.returncode == (0 if ending is signal.SIGINT else -signal.SIGKILL), log.read_text()
-    assert _wait_for(lambda: not _working_in(tmp_path), 60), _working_in(tmp_path)
+    assert wait_for(lambda: not _working_in(tmp_path), 60), _working_in(tmp_path)

@@ -12,6 +12,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.defs.checks import CHECKS
+from lake_pipeline.defs.reporting import MOST_SAMPLES
 from lake_pipeline.defs.sensors import ADD_ONLY
 from lake_pipeline.errors import StorageUnavailable
 from lake_pipeline.model.states import FileState
@@ -66,8 +67,32 @@ def test_the_column_schema_tells_where_a_column_comes_from(platform: Platform) -
     platform.run_batch()
     schema = platform.metadata("2026-02-03|live")["dagster/column_schema"]
     columns = {column.name: (column.type, column.description) for column in schema.columns}
-    assert columns["user_id"] == ("int64", "JSON field user.id")
+    assert columns["user_id"] == ("int64", "JSON field user.id, since contract version 1")
     assert columns["_file_id"][1] == "Added by the lake"
+    lineage = platform.metadata("2026-02-03|live")["dagster/column_lineage"].deps_by_column["user_id"]
+    assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in lineage] == [("landing_files", "user.id")]
+
+
+def test_a_few_quarantined_records_are_shown_as_they_were(platform: Platform) -> None:
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live") + b"{`broken` | \xff\n" * 9})
+    platform.run_batch({}, lake=replace(platform.lake, options=replace(platform.lake.options, max_bad_share=1.0)))
+    table = platform.metadata("2026-02-03|live")["quarantined records"].splitlines()
+    assert len(table) == 2 + MOST_SAMPLES
+    cells = table[2].split(" | ")
+    assert (cells[0], cells[1]) == ("| `2026/week05/a.json`", "3")
+    assert cells[3].startswith("invalid_utf8: ")
+    assert "`{ˋbrokenˋ \\| \ufffd`" in table[2]
+    assert "quarantine/batch=" in table[2]
+
+
+def test_a_wide_table_is_described_once_in_a_run_over_many_partitions(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lake_pipeline.defs.reporting.MOST_COLUMNS", 5)
+    platform.land({"2026/week05/a.json": records("2026-02-03", "live") + records("2026-02-04", "live")})
+    platform.run_batch()
+    assert "dagster/column_schema" not in platform.metadata("2026-02-03|live")
+    assert "dagster/column_schema" in platform.metadata("2026-02-04|live")
 
 
 def test_a_column_that_waits_to_be_widened_warns_and_stops_nothing(platform: Platform) -> None:
@@ -89,8 +114,10 @@ def test_what_a_batch_changes_in_the_contract_is_told(platform: Platform) -> Non
     platform.land({"2026/week05/b.json": ndjson({**day, "n": 0.5, "new": "t"})})
     assert platform.run_batch().success
     assert platform.metadata("2026-02-03|live")["contract changes"].splitlines() == [
+        "```diff",
         "~ n widened: int64 → double (from n)",
         "+ new string (from new)",
+        "```",
     ]
     assert _passed(platform, "2026-02-03|live") == ALL_PASSED
 

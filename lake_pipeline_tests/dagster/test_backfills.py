@@ -1,0 +1,191 @@
+"""Backfills as people launch them, by GraphQL and in a browser, through the real webserver, daemon and run queue.
+
+All of them are launched before the first is waited for: the daemon looks for backfills every half minute only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from lake_pipeline.defs.checks import CHECKS
+from lake_pipeline.ledger.views import LakeStatus
+from lake_pipeline.model.states import FileState
+from lake_pipeline.opening import open_lake
+from lake_pipeline.settings import load_settings
+from lake_pipeline_tests.browsers import FLAGS, found_browser
+from lake_pipeline_tests.dagster.conftest import records
+from lake_pipeline_tests.dagster.serving import Served, dagster_dev, wait_for
+from lake_pipeline_tests.lakes import land
+
+DAYS = [f"2026-02-{day:02}" for day in range(1, 11)]
+MODES = ("live", "test", "replay")
+
+RECTANGLE = [f"{day}|{mode}" for day in DAYS[:3] for mode in ("live", "test")]
+SCATTERED = [f"{day}|replay" for day in (DAYS[0], DAYS[2], DAYS[4])]
+IN_BROWSER = [f"{day}|live" for day in DAYS[5:8]]
+
+PATIENCE = 90_000
+"""Milliseconds that the browser is waited for: a page takes seconds, and tests run beside each other."""
+
+OVER = {"COMPLETED_SUCCESS", "COMPLETED_FAILED", "CANCELED", "FAILED"}
+
+SETTINGS = {
+    "LAKE_FIRST_DATE": DAYS[0],
+    "LAKE_LAST_DATE": DAYS[-1],
+    # It looks once, before there are files; then what is converted is what somebody asked for.
+    "LAKE_SENSOR_SECONDS": "86400",
+    "LAKE_MAX_RUNS": "2",
+    "LAKE_WORKERS": "1",
+}
+
+STATES = """{ assetNodeOrError(assetKey: {path: ["json_parsed_parquet"]}) { ... on AssetNode {
+    materializedPartitions: assetPartitionStatuses { ... on MultiPartitionStatuses { ranges {
+        primaryDimStartKey primaryDimEndKey secondaryDim { ... on DefaultPartitionStatuses { materializedPartitions } }
+    } } } } } }"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A Dagster in which all backfills have ended, each with its runs. `status` is the ledger's afterwards."""
+
+    served: Served
+    folder: Path
+    runs: dict[str, list[dict[str, Any]]]
+    backfills: dict[str, str]
+    status: LakeStatus
+
+
+@pytest.fixture(scope="module")
+def platform_with_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
+    folder = tmp_path_factory.mktemp("served")
+    land(
+        folder / "lake",
+        {f"2026/week06/date={day}_mode={mode}.json": records(day, mode) for day in DAYS for mode in MODES},
+    )
+    with dagster_dev(folder, SETTINGS) as served:
+        served.list_landing_zones()
+        served.add_modes(MODES)
+        yield served, folder
+
+
+@pytest.fixture(scope="module")
+def story(platform_with_files: tuple[Served, Path]) -> Story:
+    served, folder = platform_with_files
+    asked = {"rectangle": served.backfill(RECTANGLE), "scattered": served.backfill(SCATTERED)}
+    if found_browser():
+        with _page() as page:
+            _launch_in_browser(page, served)
+        asked["browser"] = next(each for each in served.backfills() if each not in asked.values())
+    else:
+        asked["browser"] = served.backfill(IN_BROWSER)
+    assert wait_for(lambda: set(served.backfills().values()) <= OVER, 240), served.backfills()
+    states = served.backfills()
+    return Story(
+        served=served,
+        folder=folder,
+        runs={name: served.runs_of(each) for name, each in asked.items()},
+        backfills={name: states[each] for name, each in asked.items()},
+        status=_ledger_status(folder),
+    )
+
+
+@contextmanager
+def _page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found_browser(), args=list(FLAGS))
+        try:
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.set_default_timeout(PATIENCE)
+            expect.set_options(timeout=PATIENCE)
+            yield page
+        finally:
+            browser.close()
+
+
+def _launch_in_browser(page: Page, served: Served) -> None:
+    page.goto(f"{served.url}/assets/json_parsed_parquet?view=partitions")
+    page.get_by_role("button", name="Materialize…").click()
+    dialog = page.get_by_role("dialog")
+    days = dialog.get_by_placeholder("ex:")
+    days.fill(f"[{DAYS[5]}...{DAYS[7]}]")
+    days.press("Enter")
+    dialog.get_by_text("Select a partition or create one").click()
+    page.get_by_role("menuitem", name="live").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Launch backfill").click()
+    expect(page.get_by_text("Launch runs to materialize")).to_be_hidden()
+
+
+def _ledger_status(folder: Path) -> LakeStatus:
+    with open_lake(load_settings(root=folder / "lake", home=folder / "home")) as lake:
+        return lake.ledger.status()
+
+
+def _materialized(served: Served) -> set[str]:
+    ranges = served.ask(STATES)["assetNodeOrError"]["materializedPartitions"]["ranges"]
+    found = set[str]()
+    for each in ranges:
+        first, last = DAYS.index(each["primaryDimStartKey"]), DAYS.index(each["primaryDimEndKey"])
+        for day in DAYS[first : last + 1]:
+            found.update(f"{day}|{mode}" for mode in each["secondaryDim"]["materializedPartitions"])
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_a_backfill_of_any_selection_makes_exactly_those_partitions(story: Story) -> None:
+    assert story.backfills == dict.fromkeys(("rectangle", "scattered", "browser"), "COMPLETED_SUCCESS")
+    assert _materialized(story.served) == {*RECTANGLE, *SCATTERED, *IN_BROWSER}
+    asked = len(RECTANGLE) + len(SCATTERED) + len(IN_BROWSER)
+    files = story.status.files
+    assert (files[FileState.SUCCEEDED], files[FileState.PENDING]) == (asked, len(DAYS) * len(MODES) - asked)
+
+
+def test_a_backfill_is_a_run_for_each_contiguous_range(story: Story) -> None:
+    assert {name: len(runs) for name, runs in story.runs.items()} == {"rectangle": 2, "scattered": 3, "browser": 1}
+
+
+def test_no_more_conversions_run_at_a_time_than_allowed(story: Story) -> None:
+    runs = [run for runs in story.runs.values() for run in runs]
+    for run in runs:
+        beside = [each for each in runs if each["startTime"] <= run["startTime"] < each["endTime"]]
+        assert len(beside) <= int(SETTINGS["LAKE_MAX_RUNS"])
+
+
+@pytest.mark.skipif(found_browser() is None, reason="no Chromium is on this machine (Debian: apt install chromium)")
+def test_the_browser_shows_the_cells_green_and_the_checks_passed(story: Story) -> None:
+    with _page() as page:
+        page.goto(f"{story.served.url}/assets/json_parsed_parquet?view=partitions&partition=2026-02-06%7Clive")
+        expect(page.get_by_text("Materialized (12)")).to_be_visible()
+        expect(page.get_by_text("Missing (18)")).to_be_visible()
+        page.goto(f"{story.served.url}/assets/json_parsed_parquet?view=checks")
+        expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(CHECKS))
+        for check in CHECKS:
+            expect(page.get_by_text(check, exact=True).first).to_be_visible()
+
+
+@pytest.mark.skipif(not os.environ.get("FULL_SIZE"), reason="takes minutes: make test-large")
+@pytest.mark.timeout(900)
+def test_a_cancelled_backfill_leaves_the_ledger_clean_and_the_rest_can_be_made(story: Story) -> None:
+    wanted = [f"{day}|test" for day in DAYS[4::2]] + [f"{day}|replay" for day in DAYS[6::2]]
+    before = _materialized(story.served)
+    backfill = story.served.backfill(wanted)
+    assert wait_for(lambda: any(run["status"] == "STARTED" for run in story.served.runs_of(backfill)), 240)
+    story.served.ask("mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }", id=backfill)
+    assert wait_for(lambda: story.served.backfills()[backfill] in OVER, 240)
+    files = _ledger_status(story.folder).files
+    assert (files[FileState.PROCESSING], files[FileState.FAILED]) == (0, 0)
+    done = _materialized(story.served) - before
+    assert done < set(wanted), "it was cancelled too late to tell anything"
+
+    again = story.served.backfill(sorted(set(wanted) - done))
+    assert wait_for(lambda: story.served.backfills()[again] in OVER, 240)
+    assert _materialized(story.served) - before == set(wanted)
+    assert _ledger_status(story.folder).files[FileState.PROCESSING] == 0
