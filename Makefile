@@ -7,9 +7,10 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 INSTALLED := .venv/installed
 PEERS := .venv-bench/installed
+GLUE_51 := .venv-glue/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-ledger clean clean-lake
+.PHONY: help install demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-spark bench-ledger glue-bundle test-glue clean clean-lake
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,16 @@ crash-matrix-s3: $(INSTALLED) ## The same in a bucket where three per cent of al
 fuzz: $(INSTALLED) ## Mutated inputs for ten minutes; other: make fuzz ARGUMENTS="--seconds 3600 --seed 7"
 	@$(BIN)/python -m lake_pipeline_tests.fuzz $(ARGUMENTS)
 
+# What is installed on a worker of Glue 5.1 by itself and by the job, and nothing else: no Dagster, and another Spark.
+$(GLUE_51): glue/requirements.txt glue/requirements-alone.txt glue/glue-5.1.txt | $(INSTALLED)
+	@test -x .venv-glue/bin/python || $(BIN)/python -m venv .venv-glue
+	.venv-glue/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r glue/glue-5.1.txt -r glue/requirements.txt -r glue/requirements-alone.txt
+	@touch $@
+
+test-glue: $(GLUE_51) ## The tests of Glue with the Spark and the packages of Glue 5.1
+	@LAKE_TEST_GLUE_PYTHON=$(CURDIR)/.venv-glue/bin/python $(BIN)/pytest -q lake_pipeline_tests/glue
+
 check: $(INSTALLED) ## Formatting, lint, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -87,6 +98,9 @@ bench-quick: $(PEERS) ## The same on one data set and with the fast peers (about
 bench-docs: $(PEERS) ## The same as bench, and write docs/benchmarks.md anew (on a quiet machine)
 	@.venv-bench/bin/python -m bench --write docs/benchmarks.md $(ARGUMENTS)
 
+bench-spark: $(INSTALLED) ## This engine on Spark against plain Spark, and a driver with 100,000 files (about ten minutes)
+	@$(BIN)/python -m bench.on_spark $(ARGUMENTS)
+
 bench-s3: $(INSTALLED) ## The lake in a bucket against a bare loop of the same requests (about 15 minutes)
 	@$(BIN)/python -m bench.s3 $(ARGUMENTS)
 
@@ -94,7 +108,7 @@ bench-ledger: $(PEERS) ## Fill a ledger with ten million files and time what is 
 	@.venv-bench/bin/python -m bench.ledger $(ARGUMENTS)
 
 clean: ## Remove .venv and every cache (not the lake)
-	rm -rf .venv .venv-bench .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-glue .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The embedded PostgreSQL ends with the last command that uses it, so there is nothing to stop.

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.contenders import CONTENDERS
+from bench.contenders import CONTENDERS, ON_SPARK
 from bench.task import Task
 
 RESULT = "result.json"
@@ -17,7 +17,7 @@ RESULT = "result.json"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("contender", choices=CONTENDERS)
+    parser.add_argument("contender", choices={**CONTENDERS, **ON_SPARK})
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--cores", type=int, required=True)
@@ -25,7 +25,7 @@ def main() -> None:
     arguments = parser.parse_args()
     task = Task(raw=arguments.raw, work=arguments.work, dirty=arguments.dirty, cores=arguments.cores)
     started = time.perf_counter()
-    run = CONTENDERS[arguments.contender].prepare(task)
+    run = {**CONTENDERS, **ON_SPARK}[arguments.contender].prepare(task)
     ready = time.perf_counter()
     account = run()
     done = time.perf_counter()

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from lake_pipeline.convert.spark import SparkEngine
     from lake_pipeline.storage.objects import ObjectStore
 
+log = logging.getLogger("lake_pipeline.glue")
+
 VERSION = "0.1.0"
 """That of lake_pipeline.zip, which a test keeps equal: what is uploaded must belong together."""
 
 
 def main(given: list[str]) -> None:
     arguments, others = _parser().parse_known_args(given)
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+    logging.getLogger("lake_pipeline").setLevel(logging.INFO)
     _must_match(arguments.lake_version)
     if arguments.request or arguments.input_s3_paths:
         _convert(arguments)
@@ -86,7 +89,7 @@ def _convert(arguments: argparse.Namespace) -> None:
     request = request_for(store, keys, arguments.batch_id, options_from_json(json.loads(arguments.options)))
     key = arguments.report or f"{RUNS}{arguments.batch_id}/report.json"
     convert_asked(_engine(store, arguments.spark_cores, None), store, request, key)
-    logging.info("The report is at %s%s", root, key)
+    log.info("The report is at %s%s", root, key)
 
 
 def _engine(store: ObjectStore, cores: int, share_bytes: int | None) -> SparkEngine:
@@ -112,7 +115,7 @@ def _work_alone(arguments: argparse.Namespace, others: list[str]) -> None:
         lake = replace(lake, engine=_engine(lake.store, arguments.spark_cores, None))
         results = list(ingest_all(lake, max_batches=arguments.max_batches))
     for result in results:
-        logging.info(
+        log.info(
             "Batch %s: %d of %d files published, %d rows", result.batch_id, result.succeeded, result.files,
             result.rows_published,
         )  # fmt: skip

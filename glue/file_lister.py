@@ -11,12 +11,15 @@ from __future__ import annotations
 import logging
 import sys
 
+log = logging.getLogger("lake_pipeline.glue")
+
 VERSION = "0.1.0"
 """That of lake_pipeline.zip, which a test keeps equal: what is uploaded must belong together."""
 
 
 def main(given: list[str]) -> None:
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+    logging.getLogger("lake_pipeline").setLevel(logging.INFO)
     from lake_pipeline import __version__
     from lake_pipeline.ingest.discover import discover
     from lake_pipeline.opening import open_lake
@@ -26,8 +29,8 @@ def main(given: list[str]) -> None:
     if __version__ != VERSION:
         raise SystemExit(f"file_lister.py is of version {VERSION}, lake_pipeline.zip of {__version__}: upload both")
     with open_lake(load_settings(**settings_in(given))) as lake:
-        found = discover(lake, on_progress=lambda seen: logging.info("%d objects listed so far", seen))
-    logging.info("%d objects seen, %d new, %d known, %d skipped", found.seen, found.new, found.known, found.skipped)
+        found = discover(lake, on_progress=lambda seen: log.info("%d objects listed so far", seen))
+    log.info("%d objects seen, %d new, %d known, %d skipped", found.seen, found.new, found.known, found.skipped)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from bench.task import Account, Contender, Run, Task
+
+if TYPE_CHECKING:
+    from lake_pipeline.convert.request import Engine
+    from lake_pipeline.storage.directory import DirectoryStore
 
 ZONE = "all_historical_files"
 
 
 def prepare(task: Task) -> Run:
     from lake_pipeline.convert.in_process import InProcessEngine
+
+    return on_engine(task, InProcessEngine)
+
+
+def on_engine(task: Task, engine: Callable[[DirectoryStore], Engine]) -> Run:
+    """The run of a whole batch on one of this project's engines."""
     from lake_pipeline.convert.request import ConversionOptions, ConversionRequest
     from lake_pipeline.model.files import RawFile
     from lake_pipeline.storage.directory import DirectoryStore
@@ -28,7 +41,7 @@ def prepare(task: Task) -> Run:
             contract=None,
             options=ConversionOptions(workers=task.cores),
         )
-        manifest = InProcessEngine(store).convert(request).manifest
+        manifest = engine(store).convert(request).manifest
         for pending in manifest.objects:
             store.publish(pending)
         return Account(

