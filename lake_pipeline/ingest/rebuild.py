@@ -3,7 +3,8 @@
     look at what is published → convert its originals → compare what lies outside → record → publish
 
 Exactly the rows that were looked at are replaced; what others publish meanwhile stays. Originals are read from the
-archive, or from the landing zone where they wait for it. Memory is bounded as in any conversion.
+archive, or from the landing zone where they wait for it. Memory is bounded as in any conversion. A rebuild whose worker
+is gone goes on where its engine run does.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def test_the_same_holds_in_a_bucket_where_requests_fail_now_and_then() -> None:
 
 
 def test_a_use_case_that_is_not_safe_to_kill_is_found_out() -> None:
-    found = matrix("--scenario", "careless", "--by", "kill", "--twice", "0", "--crowds", "0")
+    found = matrix("--scenario", "careless", "--by", "kill", "--every", "3", "--twice", "0", "--crowds", "0")
     assert found.returncode == 1, found.stdout + found.stderr
     assert "HALF_MOVED" in found.stdout
 
