@@ -5,13 +5,22 @@ dagster.yaml names this class, because its own syntax can't say "this variable, 
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from dagster import Field, Noneable
 from dagster._config.config_schema import UserConfigSchema
+from dagster._core.storage.event_log.migration import ASSET_DATA_MIGRATIONS
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+from dagster._core.storage.schedules.migration import OPTIONAL_SCHEDULE_DATA_MIGRATIONS
+from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+from dagster._core.storage.sql import stamp_alembic_rev
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.event_log import event_log
+from dagster_postgres.utils import pg_alembic_config, retry_pg_creation_fn
 
 from lake_pipeline.defs.in_flight import POOL
 from lake_pipeline.ledger.embedded import embedded_url
@@ -26,6 +35,11 @@ CONNECTION_SECONDS = 300
 
 MOST_CONNECTIONS = 20
 """Beside the one that is kept; the webserver's threads open them for a moment."""
+
+
+_LAST_OF_EVENTS = list(ASSET_DATA_MIGRATIONS)[-1]
+_LAST_OF_SCHEDULES = list(OPTIONAL_SCHEDULE_DATA_MIGRATIONS)[-1]
+"""What Dagster notes last of new tables."""
 
 
 class LakeInstanceStorage(DagsterPostgresStorage):
@@ -51,6 +65,7 @@ class LakeInstanceStorage(DagsterPostgresStorage):
         storage.event_log_storage.optimize_for_webserver(
             statement_timeout=NO_TIMEOUT, pool_recycle=CONNECTION_SECONDS, max_overflow=MOST_CONNECTIONS
         )
+        _finish_tables(storage)
         _limit_conversions(storage, config_value["max_runs"] or load_settings().max_runs)
         return storage
 
@@ -64,6 +79,27 @@ def storage_config(settings: Settings) -> dict[str, Any]:
             "config": {"url": settings.dagster_url, "home": str(settings.home), "max_runs": settings.max_runs},
         }
     }
+
+
+def _finish_tables(storage: LakeInstanceStorage) -> None:
+    """Make what a process that was killed while it made Dagster's tables did not come to.
+
+    Dagster makes them one by one, and afterwards looks for one of them: without the others it would never start again.
+    What is there already is left alone.
+    """
+    runs, events, schedules = storage._run_storage, storage._event_log_storage, storage._schedule_storage
+    for metadata in (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata):
+        retry_pg_creation_fn(partial(metadata.create_all, events._engine))
+    if events.has_secondary_index(_LAST_OF_EVENTS) and schedules.has_built_index(_LAST_OF_SCHEDULES):
+        return
+    if events.alembic_version()[0] is None:
+        with events._connect() as connection:
+            stamp_alembic_rev(pg_alembic_config(event_log.__file__), connection)
+    for part in (runs, schedules):
+        part.migrate()
+        part.optimize()
+    events.reindex_events()
+    events.reindex_assets()
 
 
 def _limit_conversions(storage: LakeInstanceStorage, most: int) -> None:
