@@ -10,7 +10,7 @@ PEERS := .venv-bench/installed
 GLUE_51 := .venv-glue/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-spark bench-ledger glue-bundle test-glue clean clean-lake
+.PHONY: help install install-torch demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-spark bench-ledger glue-bundle test-glue clean clean-lake
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 		rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+install-torch: $(INSTALLED) ## Add PyTorch to .venv, for training and for its tests (they are skipped without it)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,torch]'
 
 demo: $(INSTALLED) ## Convert a generated landing zone, end to end, and show what came out (below a minute)
 	@$(BIN)/lake demo

@@ -31,6 +31,7 @@ from lake_pipeline.storage.opening import open_store
 from lake_pipeline.storage.places import DirectoryPlace, Place, S3Place
 
 if TYPE_CHECKING:
+    from lake_pipeline.consume.athena import Athena
     from lake_pipeline.provision.lake import Choices
     from lake_pipeline.storage.s3_events import EventQueue
 
@@ -129,6 +130,20 @@ def listed_inventory(settings: Settings, manifest_uri: str) -> Iterator[ObjectIn
     from lake_pipeline.storage.s3_inventory import inventory_objects
 
     return inventory_objects(s3_place_of(settings, "an inventory"), manifest_uri)
+
+
+def athena(settings: Settings) -> Athena:
+    """How Athena is asked. Raises `SettingsError` where the lake is a directory."""
+    from lake_pipeline.consume.athena import Athena
+
+    s3_place_of(settings, "Athena")
+    return Athena(
+        access=AwsAccess(region=settings.aws_region),
+        database=settings.glue_database,
+        workgroup=settings.athena_workgroup,
+        output=settings.athena_output,
+        price=settings.athena_price,
+    )
 
 
 def provisioning_choices(settings: Settings) -> Choices:

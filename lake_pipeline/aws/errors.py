@@ -46,6 +46,14 @@ def status_of(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def refusal(error: LakeError, code: str) -> str | None:
+    """What the service said where it refused with `code`, behind an error of `translated`; None for any other."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError) or code_of(cause) != code:
+        return None
+    return str(cause.response["Error"].get("Message", ""))
+
+
 @contextmanager
 def translated(place: str, what: str) -> Iterator[None]:
     """Whatever the SDK raises in this block as an error of the lake. `what` says what was tried: "read a/b.json"."""

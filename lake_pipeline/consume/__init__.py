@@ -1,1 +1,1 @@
-"""What readers of the lake use. In this version: SQL over the published files. Nothing here writes to the lake."""
+"""What readers of the lake use: SQL here and in Athena, Spark, datasets for training. Nothing here writes."""

@@ -49,7 +49,7 @@ def query(lake: Lake, sql: str) -> QueryResult:
         raise _explain(error) from error
     if cursor is None or cursor.description is None:
         raise PermanentError('The query is empty: write SQL like "SELECT mode, count(*) FROM … GROUP BY mode".')
-    return QueryResult(columns=_distinct([str(column[0]) for column in cursor.description]), rows=_rows(cursor))
+    return QueryResult(columns=distinct([str(column[0]) for column in cursor.description]), rows=_rows(cursor))
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
@@ -71,7 +71,7 @@ def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
         raise _explain(error) from error
 
 
-def _distinct(names: list[str]) -> tuple[str, ...]:
+def distinct(names: list[str]) -> tuple[str, ...]:
     """`a, a` becomes `a, a_2`: a JSON object holds a name once, and no value may get lost."""
     seen: list[str] = []
     for name in names:

@@ -1,42 +1,28 @@
-"""The tables of a query: views of DuckDB over published files, in a directory or in a bucket.
+"""The tables of a query: datasets of pyarrow over published files, in a directory or in a bucket, that DuckDB scans.
 
-Partition columns come from the paths, and the files of other partitions are skipped by them. DuckDB reads a directory
-itself. It can't read a bucket without an extension from the internet, so pyarrow reads that for it.
+The columns are the contract's and partition columns come from the paths, so neither is looked up in files, and those of
+partitions that a query leaves out are never opened. DuckDB itself would read every footer to know the columns, and
+can't read a bucket without an extension from the internet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, assert_never
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
+from pyarrow import fs
 
+from lake_pipeline.consume.files import PARTITION_SCHEMA
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.convert.output import QUARANTINE_SCHEMA
-from lake_pipeline.errors import PermanentError
-from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline.storage.objects import ObjectStore
-from lake_pipeline.storage.places import S3Place
+from lake_pipeline.storage.places import DirectoryPlace, S3Place
 from lake_pipeline.storage.zones import CURATED_NAME
 
 QUARANTINE_NAME = "quarantine"
-
-# The files travel as a variable: a path may hold any character, and there may be a hundred thousand of them.
-_CURATED_VIEW = f"""
-    CREATE VIEW {CURATED_NAME} AS
-    SELECT * EXCLUDE (year, month, day, mode), year, month, day, mode
-    FROM read_parquet(
-        getvariable('curated_files'), union_by_name = true, hive_partitioning = true,
-        hive_types = {{'year': INT, 'month': INT, 'day': INT, 'mode': VARCHAR}}
-    )
-"""
-_QUARANTINE_VIEW = f"""
-    CREATE VIEW {QUARANTINE_NAME} AS
-    SELECT * FROM read_parquet(getvariable('quarantine_files'), union_by_name = true, hive_partitioning = false)
-"""
-
-_PARTITION = pa.schema([("year", pa.int32()), ("month", pa.int32()), ("day", pa.int32()), ("mode", pa.string())])
 
 
 def make_tables(
@@ -47,44 +33,30 @@ def make_tables(
     curated: Sequence[str],
     quarantine: Sequence[str],
 ) -> None:
-    """Views over the objects with these keys; none for what has no objects."""
-    if isinstance(store, DirectoryStore):
-        _over_files(connection, "curated_files", [str(store.path(key)) for key in curated], _CURATED_VIEW)
-        _over_files(connection, "quarantine_files", [str(store.path(key)) for key in quarantine], _QUARANTINE_VIEW)
-    elif isinstance(store.place, S3Place):
-        schema = contract.arrow_schema() if contract else pa.schema([])
-        _over_bucket(connection, CURATED_NAME, store.place, curated, _with_partition(schema), hive=True)
-        _over_bucket(connection, QUARANTINE_NAME, store.place, quarantine, QUARANTINE_SCHEMA, hive=False)
-    else:
-        raise PermanentError(f"`lake query` can't read {store.uri}.")
+    """Tables over the objects with these keys; none for what has no objects."""
+    files = _filesystem(store)
+    if curated:
+        schema = pa.schema([*(contract.arrow_schema() if contract else ()), *PARTITION_SCHEMA])
+        hive = ds.partitioning(PARTITION_SCHEMA, flavor="hive")
+        connection.register(CURATED_NAME, _dataset(files, curated, schema, hive))
+    if quarantine:
+        connection.register(QUARANTINE_NAME, _dataset(files, quarantine, QUARANTINE_SCHEMA, None))
 
 
-def _over_files(connection: duckdb.DuckDBPyConnection, variable: str, paths: list[str], view: str) -> None:
-    if paths:
-        connection.execute(f"SET VARIABLE {variable} = ?", [paths])
-        connection.execute(view)
+def _dataset(files: fs.FileSystem, keys: Sequence[str], schema: pa.Schema, partitioning: Any) -> ds.Dataset:
+    """The schema is known, so no file is opened before a query needs its rows."""
+    return ds.dataset(list(keys), schema=schema, format="parquet", filesystem=files, partitioning=partitioning)
 
 
-def _over_bucket(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    place: S3Place,
-    keys: Sequence[str],
-    schema: pa.Schema,
-    *,
-    hive: bool,
-) -> None:
-    if not keys:
-        return
-    # Loads the AWS SDK, which a query over a directory does without.
-    from lake_pipeline.storage.s3_arrow import arrow_filesystem
+def _filesystem(store: ObjectStore) -> fs.FileSystem:
+    """A file system whose paths are the keys."""
+    match store.place:
+        case DirectoryPlace(path=path):
+            return fs.SubTreeFileSystem(path, fs.LocalFileSystem())
+        case S3Place() as place:
+            # Loads the AWS SDK, which a query over a directory does without.
+            from lake_pipeline.storage.s3_arrow import arrow_filesystem
 
-    partitioning = ds.partitioning(_PARTITION, flavor="hive") if hive else None
-    dataset = ds.dataset(
-        list(keys), schema=schema, format="parquet", filesystem=arrow_filesystem(place), partitioning=partitioning
-    )
-    connection.register(name, dataset)
-
-
-def _with_partition(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([*schema, *_PARTITION])
+            return arrow_filesystem(place)
+        case other:
+            assert_never(other)

@@ -86,6 +86,15 @@ class Settings(BaseSettings):
     glue_database: str = Field(default="lake", pattern=r"^[a-z0-9_]{1,255}$")
     """The database of the Glue Data Catalog that has the table json_parsed_parquet."""
 
+    athena_workgroup: str = Field(default="primary", pattern=r"^[a-zA-Z0-9._-]{1,128}$")
+    """The workgroup in which `lake query --engine athena` runs."""
+
+    athena_output: str | None = Field(default=None, pattern=r"^s3://[^/]+(/.*)?$")
+    """Where Athena writes results, `s3://bucket/folder/`. Else the workgroup says where."""
+
+    athena_price: float = Field(default=5.0, ge=0)
+    """What Athena asks for a terabyte read, in dollars, in your region; for the cost that is shown."""
+
     glue_job: str = Field(default="lake-conversion", pattern=r"^[A-Za-z0-9_-]{1,255}$")
     """The name of the Glue job that converts."""
 

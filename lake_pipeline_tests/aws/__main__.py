@@ -15,6 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from lake_pipeline_tests.aws.athena import Athena
 from lake_pipeline_tests.aws.copying import copy_bucket, drop_bucket
 from lake_pipeline_tests.aws.faults import Faults
 from lake_pipeline_tests.aws.glue import Glue
@@ -45,7 +46,8 @@ class Control:
 
     def __init__(self, moto: Any, latency: float) -> None:
         self._latency = latency
-        self.glue = Glue(Strict(moto))
+        self._athena = Athena(Strict(moto))
+        self.glue = Glue(self._athena)
         self._faults = Faults(self.glue)
         self._recording = Recording(self._faults)
 
@@ -66,6 +68,9 @@ class Control:
                 return self._faults.made
             case "requests":
                 return self._recording.counts()
+            case "athena":
+                self._athena.configure(**json.loads(request.get_data()))
+                return {}
             case "glue":
                 self.glue.configure(**json.loads(request.get_data()))
                 return {}

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -97,6 +97,26 @@ class AwsServer:
             yield
         finally:
             self._post("glue", {})
+
+    @contextmanager
+    def athena(self, **configuration: Any) -> Iterator[None]:
+        """Another Athena while the block runs; see `Athena.configure`."""
+        self._post("athena", configuration)
+        try:
+            yield
+        finally:
+            self._post("athena", {})
+
+    def seed_athena(self, names: Mapping[str, str], rows: Sequence[Sequence[str | None]]) -> None:
+        """What the next query gives: columns with their types, and rows as texts. The head is added."""
+        lines: list[Sequence[str | None]] = [[*names], *rows]
+        columns = [{"Name": name, "Label": name, "Type": type_} for name, type_ in names.items()]
+        data = [{"Data": [{} if text is None else {"VarCharValue": text} for text in row]} for row in lines]
+        body = {"region": REGION, "results": [{"rows": data, "column_info": columns}]}
+        url = f"{self.endpoint}/moto-api/static/athena/query-results"
+        request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 201
 
     def end_glue_run(self, run_id: str, state: str, message: str = "") -> None:
         """End a Glue run as only AWS can."""

@@ -1,0 +1,256 @@
+"""`CuratedDataset`: every row once in an epoch, in an order that can be had again, by every reader."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lake_pipeline.consume.ahead import ahead
+from lake_pipeline.consume.dataset import CuratedDataset, Position, Share
+from lake_pipeline.consume.files import CuratedFiles, FileVersion
+from lake_pipeline.errors import PermanentError
+from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.ingest.rebuild import rebuild
+from lake_pipeline.ingest.snapshots import create_snapshot
+from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.model.selections import Selection
+from lake_pipeline.storage.directory import DirectoryStore
+from lake_pipeline.storage.zones import curated_key
+from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.lakes import ingest, lake_at, land
+
+FILES = 6
+GROUP_ROWS = 7
+
+SCHEMA = pa.schema(
+    [("n", pa.int64()), ("x", pa.float64()), ("year", pa.int32()), ("month", pa.int32()), ("day", pa.int32()),
+     ("mode", pa.string())]
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> CuratedFiles:
+    """Files of several row groups each, one without rows; `n` numbers all rows, later files have one column more."""
+    store = DirectoryStore(tmp_path_factory.mktemp("lake"))
+    versions, n = [], 0
+    for number in range(FILES):
+        partition = PartitionKey(date(2026, 2, 1 + number % 3), "live" if number % 2 else "a b")
+        rows = 0 if number == 3 else 10 + 5 * number
+        columns: dict[str, Any] = {"n": pa.array(range(n, n + rows), pa.int64())}
+        if number > 1:
+            columns["x"] = pa.array([each / 2 for each in range(n, n + rows)], pa.float64())
+        key = curated_key(partition, f"part-{number}.parquet")
+        path = store.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), path, row_group_size=GROUP_ROWS)
+        info = store.stat(key)
+        assert info is not None
+        versions.append(FileVersion(key, info.etag, rows, partition))
+        n += rows
+    return CuratedFiles(store.place, tuple(versions), SCHEMA, tuple(SCHEMA.names))
+
+
+ROWS = 10 + 15 + 20 + 30 + 35
+
+
+def numbers(batches: Iterator[pa.RecordBatch]) -> list[int]:
+    return [n for batch in batches for n in batch.column("n").to_pylist()]
+
+
+def test_without_a_seed_rows_come_as_they_are_stored_with_their_partition(files: CuratedFiles) -> None:
+    dataset = CuratedDataset(files=files, batch_rows=8)
+    batches = list(dataset.batches())
+    assert {batch.num_rows for batch in batches[:-1]} == {8}
+    assert all(batch.schema == dataset.schema == SCHEMA for batch in batches)
+    table = pa.Table.from_batches(batches)
+    assert table.column("n").to_pylist() == list(range(ROWS))
+    assert table.column("x").null_count == 25, "files from before the column came lack it"
+    assert set(zip(table["day"].to_pylist(), table["mode"].to_pylist(), strict=True)) == {
+        (1, "a b"), (2, "live"), (3, "a b"), (2, "a b"), (3, "live")
+    }  # fmt: skip
+    assert dataset.table().equals(table)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.none() | st.integers(0, 3),
+    count=st.integers(1, 9),
+    batch_rows=st.integers(1, 50),
+    window_rows=st.integers(1, 60),
+    read_ahead=st.integers(0, 3),
+    filtered=st.booleans(),
+)
+def test_each_row_is_in_exactly_one_share_of_an_epoch(
+    files: CuratedFiles,
+    seed: int | None,
+    count: int,
+    batch_rows: int,
+    window_rows: int,
+    read_ahead: int,
+    filtered: bool,
+) -> None:
+    where = pc.field("n").isin(range(0, ROWS, 3)) & (pc.field("n") > 12) if filtered else None
+    dataset = CuratedDataset(
+        files=files, where=where, seed=seed, batch_rows=batch_rows, window_rows=window_rows, read_ahead=read_ahead
+    )
+    shares = [numbers(dataset.batches(epoch=1, share=Share(index=index, count=count))) for index in range(count)]
+    wanted = [n for n in range(ROWS) if not filtered or (n % 3 == 0 and n > 12)]
+    assert Counter(n for share in shares for n in share) == Counter(wanted)
+    if not filtered:
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.none() | st.integers(0, 3),
+    batch_rows=st.integers(1, 40),
+    window_rows=st.integers(1, 60),
+    stops=st.integers(0, 30),
+    filtered=st.booleans(),
+)
+def test_reading_goes_on_from_any_position_as_if_it_had_never_stopped(
+    files: CuratedFiles, seed: int | None, batch_rows: int, window_rows: int, stops: int, filtered: bool
+) -> None:
+    where = pc.field("n").isin(range(0, ROWS, 2)) if filtered else None
+    dataset = CuratedDataset(files=files, where=where, seed=seed, batch_rows=batch_rows, window_rows=window_rows)
+    share = Share(index=1, count=2)
+    whole = numbers(dataset.batches(epoch=2, share=share))
+
+    reader = dataset.batches(epoch=2, share=share)
+    before = [n for _, batch in zip(range(stops), reader, strict=False) for n in batch.column("n").to_pylist()]
+    kept = json.loads(json.dumps(reader.position.as_json()))
+    reader.close()
+    assert reader.position == Position.of_json(kept)
+    after = numbers(dataset.batches(share=share, position=Position.of_json(kept)))
+
+    assert before + after == whole
+
+
+def test_an_order_belongs_to_its_seed_and_epoch(files: CuratedFiles) -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return numbers(CuratedDataset(files=files, seed=seed, window_rows=40).batches(epoch=epoch))
+
+    assert order(1, 0) == order(1, 0)
+    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
+    assert order(1, 0) != sorted(order(1, 0))
+
+
+def test_only_the_files_and_row_groups_that_may_fit_are_read(
+    files: CuratedFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, read = [], []
+    real_open, real_read = CuratedFiles.open, CuratedFiles.read
+
+    def opens(self: CuratedFiles, version: FileVersion) -> Any:
+        opened.append(version.partition.day.day)
+        return real_open(self, version)
+
+    def reads(self: CuratedFiles, piece: Any, where: Any) -> Any:
+        read.append(piece.group)
+        return real_read(self, piece, where)
+
+    monkeypatch.setattr(CuratedFiles, "open", opens)
+    monkeypatch.setattr(CuratedFiles, "read", reads)
+    where = (pc.field("day") == 3) & (pc.field("n") == 26)
+    dataset = CuratedDataset(files=files.matching(where), where=where)
+    assert numbers(dataset.batches()) == [26]
+    assert set(opened) == {3}
+    assert read == [0]
+
+
+def test_wanted_columns_come_in_their_order_and_a_filter_may_name_others(files: CuratedFiles) -> None:
+    dataset = CuratedDataset(files=files.with_columns(["mode", "n"]), where=pc.field("x") > 20.0, batch_rows=1000)
+    shares = [dataset.batches(share=Share(index=index, count=3)) for index in range(3)]
+    batches = [batch for share in shares for batch in share]
+    assert {tuple(batch.schema.names) for batch in batches} == {("mode", "n")}
+    assert sorted(numbers(iter(batches))) == list(range(41, ROWS))
+    with pytest.raises(PermanentError, match="no column nope"):
+        files.with_columns(["nope"])
+
+
+def test_a_reader_travels_to_other_processes(files: CuratedFiles) -> None:
+    dataset = CuratedDataset(files=files, where=pc.field("n") < 30, seed=3)
+    numbers(dataset.batches())
+    assert numbers(pickle.loads(pickle.dumps(dataset)).batches()) == numbers(dataset.batches())
+
+
+def test_memory_is_bounded_by_what_is_read_ahead(files: CuratedFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    real = CuratedFiles.read
+
+    def reads(self: CuratedFiles, piece: Any, where: Any) -> Any:
+        read.append(1)
+        return real(self, piece, where)
+
+    monkeypatch.setattr(CuratedFiles, "read", reads)
+    reader = CuratedDataset(files=files, batch_rows=1, read_ahead=2).batches()
+    for rows in range(GROUP_ROWS):
+        next(reader)
+        assert len(read) <= 3, rows
+    next(reader)
+    assert len(read) <= 4
+    reader.close()
+
+
+def test_what_fails_ahead_is_raised_in_its_turn(files: CuratedFiles) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        made = ahead(pool, lambda each: 1 // each, [1, 1, 0, 1], 3)
+        assert [next(made), next(made)] == [1, 1]
+        with pytest.raises(ZeroDivisionError):
+            next(made)
+
+
+def test_frames_of_pandas_and_polars_have_the_same_rows(files: CuratedFiles) -> None:
+    dataset = CuratedDataset(files=files, batch_rows=20)
+    frames = list(dataset.pandas())
+    assert sum(map(len, frames)) == ROWS
+    assert [n for frame in dataset.polars() for n in frame["n"].to_list()] == [n for each in frames for n in each["n"]]
+
+
+@pytest.fixture
+def lake(tmp_path: Path, ledger: Ledger) -> Lake:
+    records = [{"event_time": f"2026-02-0{1 + n % 2}", "mode": "live", "n": n, "t": "x"} for n in range(40)]
+    land(tmp_path, {"2026/week06/a.json": ndjson(*records)})
+    lake = lake_at(tmp_path, ledger)
+    ingest(lake)
+    return lake
+
+
+def test_a_snapshot_gives_the_same_batches_after_a_rebuild_and_a_new_column(lake: Lake, tmp_path: Path) -> None:
+    create_snapshot(lake, "s", Selection(columns=("n", "day")))
+    dataset = CuratedDataset.of_snapshot(lake, "s", seed=7, batch_rows=9)
+    before = [batch.to_pylist() for batch in dataset.batches()]
+    open_reader = dataset.batches()
+    first = next(open_reader)
+    land(tmp_path, {"2026/week06/b.json": ndjson({"event_time": "2026-02-01", "mode": "live", "n": 0.5, "new": 1})})
+    ingest(lake)
+    rebuild(lake, {file.partition for file in lake.ledger.curated_files()})
+
+    assert [
+        batch.to_pylist() for batch in CuratedDataset.of_snapshot(lake, "s", seed=7, batch_rows=9).batches()
+    ] == before
+    assert [first.to_pylist(), *(batch.to_pylist() for batch in open_reader)] == before
+    assert dataset.schema == pa.schema([("n", pa.int64()), ("day", pa.int32())])
+    assert sum(row["n"] for batch in before for row in batch) == sum(range(40))
+
+
+def test_a_selection_that_is_rebuilt_while_it_is_read_ends_with_what_to_do(lake: Lake) -> None:
+    dataset = CuratedDataset.of_selection(lake, first="2026-02-01", last="2026-02-01", columns=["n"])
+    assert dataset.table().num_rows == dataset.rows == 20
+    rebuild(lake, {file.partition for file in lake.ledger.curated_files()})
+    with pytest.raises(PermanentError, match="lake snapshot create"):
+        dataset.table()

@@ -1,0 +1,100 @@
+"""`lake query --engine athena`: rows page by page, what was read and costs, failures with what to do, and stopping."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lake_pipeline.cli import main
+from lake_pipeline.consume.athena import PAGE, query_athena
+from lake_pipeline.opening import athena
+from lake_pipeline.settings import load_settings
+from lake_pipeline_tests.aws.server import AwsServer
+
+
+@pytest.fixture(autouse=True)
+def _settings(aws: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = aws.new_bucket()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ATHENA", aws.endpoint)
+    monkeypatch.setenv("LAKE_ROOT", f"s3://{bucket}/lake")
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path))
+    monkeypatch.setenv("LAKE_ATHENA_OUTPUT", f"s3://{bucket}/results/")
+
+
+def query(sql: str, *options: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["query", sql, "--engine", "athena", *options])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_every_page_is_fetched_and_values_have_their_types(aws: AwsServer) -> None:
+    types = {"n": "bigint", "x": "double", "ok": "boolean", "price": "decimal", "at": "timestamp"}
+    rows: list[list[str | None]] = [[str(n), "0.5", "true", "1.10", "2026-02-03 10:00:00.000"] for n in range(2500)]
+    rows[7] = [None] * 5
+    aws.seed_athena(types, rows)
+    with aws.athena(scanned=2_000_000_000), aws.recorded() as calls:
+        result = query_athena(athena(load_settings()), "SELECT * FROM t")
+        found = list(result.rows)
+    assert result.columns == tuple(types)
+    assert len(found) == 2500
+    assert found[0] == (0, 0.5, True, Decimal("1.10"), "2026-02-03 10:00:00.000")
+    assert found[7] == (None,) * 5
+    pages = sum(call["count"] for call in calls if call["operation"] == "GetQueryResults")
+    assert pages == -(-2501 // PAGE)
+    assert (result.bytes_scanned, result.seconds, result.dollars) == (2_000_000_000, 1.5, 0.01)
+
+
+def test_what_was_read_and_what_it_costs_is_told_beside_the_rows(
+    aws: AwsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_ATHENA_PRICE", "6.25")
+    aws.seed_athena({"mode": "varchar", "rows": "bigint"}, [["live", "3"]])
+    with aws.athena(scanned=1_000):
+        result = query("SELECT mode, count(*) AS rows FROM json_parsed_parquet GROUP BY mode", "--json")
+    assert json.loads(result.stdout) == {"mode": "live", "rows": 3}
+    assert "Athena read 1.0 kB in 1.5 s, about $0.0001" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.lake.t' does not exist", "lake catalog sync"),
+        ("CONSTRAINT_VIOLATION: For the injected projected partition column mode", "WHERE mode"),
+        ("COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved", "lake contract show"),
+        ("SYNTAX_ERROR: line 1:8", "SYNTAX_ERROR: line 1:8"),
+    ],
+)
+def test_a_query_that_fails_tells_why_and_what_to_do(aws: AwsServer, reason: str, advice: str) -> None:
+    with aws.athena(reason=reason):
+        told = query("SELECT x FROM t", code=1).output
+    assert reason in told
+    assert advice in told
+
+
+def test_a_refused_query_tells_what_setting_is_missing(aws: AwsServer) -> None:
+    with aws.athena(refusal="No output location provided. An output location is required"):
+        assert "LAKE_ATHENA_OUTPUT" in query("SELECT 1", code=1).output
+
+
+def test_a_query_is_stopped_when_whoever_asked_goes_away(aws: AwsServer) -> None:
+    begun = threading.Event()
+
+    def interrupt(state: str) -> None:
+        if state == "RUNNING" and not begun.is_set():
+            begun.set()
+            signal.raise_signal(signal.SIGINT)
+
+    with aws.athena(endless=True), aws.recorded() as calls, pytest.raises(KeyboardInterrupt):
+        query_athena(athena(load_settings()), "SELECT 1", on_state=interrupt)
+    assert [call["count"] for call in calls if call["operation"] == "StopQueryExecution"] == [1]
+
+
+def test_a_lake_in_a_directory_has_no_athena(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_ROOT", str(tmp_path))
+    assert "needs a lake in a bucket" in query("SELECT 1", code=1).output
