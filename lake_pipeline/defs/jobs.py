@@ -6,6 +6,7 @@ instead of 0.4 s). Nothing is retried by Dagster: the ledger owns retries.
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from lake_pipeline.defs.in_flight import INGEST_BATCH_JOB, PARTITION_JOB
 from lake_pipeline.defs.maintenance import FSCK_NAME
@@ -14,6 +15,9 @@ from lake_pipeline.storage.zones import CURATED_NAME
 LISTING_JOB = "landing_files_job"
 FSCK_JOB = "lake_fsck_job"
 
+BATCH_BOUND = {MAX_RUNTIME_SECONDS_TAG: "21600"}
+"""Six hours, far more than a batch takes: a run whose machine went down must not keep its place for a day."""
+
 
 def ingest_batch_job(run_conversion: dg.OpDefinition) -> dg.JobDefinition:
     """One batch of whatever is pending, whatever partitions it touches. `run_conversion` is the op of the asset."""
@@ -21,6 +25,7 @@ def ingest_batch_job(run_conversion: dg.OpDefinition) -> dg.JobDefinition:
     @dg.job(
         name=INGEST_BATCH_JOB,
         executor_def=dg.in_process_executor,
+        tags=BATCH_BOUND,
         description="Converts one batch of whatever is pending, weekly drops first, and reports every partition it "
         "touched. Requested by pending_files_sensor; launched by hand it takes the next files, if there are any.",
     )
@@ -36,6 +41,7 @@ def partition_job() -> AssetJob:
         PARTITION_JOB,
         selection=[CURATED_NAME],
         executor_def=dg.in_process_executor,
+        tags=BATCH_BOUND,
         description="Converts what is pending for the chosen partitions. Requested by pending_files_sensor.",
     )
 

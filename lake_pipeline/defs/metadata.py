@@ -45,9 +45,8 @@ def discovery_metadata(found: Discovery) -> Metadata:
 
 
 def partition_metadata(account: PartitionAccount) -> Metadata:
-    """What a partition holds. Dagster draws its rows and bytes by partition."""
+    """What a partition holds, as numbers that Dagster plots by partition."""
     told = {
-        "dagster/partition_row_count": dg.MetadataValue.int(account.rows),
         "rows": dg.MetadataValue.int(account.rows),
         "bytes": dg.MetadataValue.int(account.bytes),
         "files": dg.MetadataValue.int(account.files),
