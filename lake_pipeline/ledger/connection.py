@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import psycopg2
 from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
@@ -71,6 +72,10 @@ class Entrance:
 _VERIFIED = "verify-full"
 
 
+_OF_THE_DRIVER = (psycopg2.OperationalError, psycopg2.InterfaceError)
+"""What COPY raises, which SQLAlchemy knows nothing of."""
+
+
 class Database:
     """Pooled connections to one database, opened when first needed. Safe to share between threads."""
 
@@ -112,7 +117,10 @@ class Database:
                 if not any_schema:
                     self._check_schema(connection)
                 yield connection
-            except (OperationalError, InterfaceError) as error:
+            except (OperationalError, InterfaceError, *_OF_THE_DRIVER) as error:
+                if isinstance(error, _OF_THE_DRIVER):
+                    # Or it would be rolled back, which a lost one can't be.
+                    connection.invalidate()
                 raise LedgerUnavailable(
                     f"The ledger ({SETTING}, {self.place}) did not do what it was asked: {_first_line(error)}. "
                     "Nothing was written; try again."
@@ -185,5 +193,6 @@ def schema_revision(connection: Connection) -> str | None:
     return revision
 
 
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().partition("\n")[0] or type(error.orig).__name__
+def _first_line(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(cause).strip().partition("\n")[0] or type(cause).__name__

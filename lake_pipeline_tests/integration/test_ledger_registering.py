@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
-from lake_pipeline.errors import PermanentError
+from lake_pipeline.errors import LedgerUnavailable, PermanentError
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.registering import PAGE, Registration
 from lake_pipeline.ledger.views import Backlog, PartitionBacklog
 from lake_pipeline.model.files import Lane
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import FileState
-from lake_pipeline_tests.ledger_builders import LIVE, TEST, claim_some, found, many, publish
+from lake_pipeline_tests.ledger_builders import LIVE, TEST, claim_some, found, many, publish, run_sql
 
 
 def test_registering_is_idempotent(ledger: Ledger) -> None:
@@ -81,7 +83,7 @@ def test_the_backlog_shows_the_weekly_lane_first_and_then_the_oldest_day(ledger:
         PartitionBacklog(partition=old, files=1, bytes=7, lane=Lane.HISTORY),
     ]
     assert [backlog.partition for backlog in ledger.pending_by_partition(limit=1)] == [LIVE]
-    assert ledger.pending_unplaced() == Backlog(files=1, bytes=5)
+    assert ledger.pending_unplaced() == Backlog(files=1, bytes=5, lane=Lane.WEEKLY)
 
 
 def test_what_is_claimed_is_no_backlog(ledger: Ledger) -> None:
@@ -108,3 +110,22 @@ def test_curated_files_can_be_asked_for_by_partition(ledger: Ledger) -> None:
     assert [file.partition for file in ledger.curated_files()] == [LIVE, TEST]
     assert [file.partition for file in ledger.curated_files([TEST])] == [TEST]
     assert ledger.curated_files([]) == []
+
+
+def test_a_connection_that_is_cut_while_a_page_is_copied_is_a_ledger_that_is_away(
+    ledger: Ledger, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """COPY is the one statement that goes past SQLAlchemy, and past its errors."""
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lake_pipeline'"
+
+    class Cutting(io.StringIO):
+        def read(self, size: int | None = -1) -> str:
+            run_sql(ledger_url, cut)
+            return super().read(size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lake_pipeline.ledger.registering.io", SimpleNamespace(StringIO=Cutting))
+        with pytest.raises(LedgerUnavailable, match="Nothing was written"):
+            ledger.register([found(1)])
+
+    assert ledger.register([found(1)]).new == 1
