@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lake_pipeline.convert.blocks import PlacedRows, QuarantinedRecord
 from lake_pipeline.convert.growing import GrowingContract
-from lake_pipeline.convert.parquet import SAMPLE, Encoding, ParquetObject, repeating
+from lake_pipeline.convert.parquet import ParquetObject
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.model.manifest import CuratedPart, QuarantinePart
 from lake_pipeline.model.partitions import PartitionKey
@@ -95,7 +95,6 @@ class Output:
         self._size = 0
         self._open: dict[PartitionKey, _OpenPart] = {}
         self._writing: list[Future[None]] = []
-        self._decided: tuple[pa.Schema, tuple[str, ...]] | None = None
         self._curated: list[CuratedPart] = []
         self._quarantine: list[QuarantinePart] = []
         self._records: list[QuarantinedRecord] = []
@@ -164,10 +163,9 @@ class Output:
             return
         self._await_writes()
         schema = self._contract.current.arrow_schema()
-        dictionaries = self._dictionaries_of(schema)
         for partition in partitions:
             gathered = self._gathered.pop(partition)
-            self._writing.append(self._pool.submit(self._write, partition, gathered, schema, dictionaries, keep_open))
+            self._writing.append(self._pool.submit(self._write, partition, gathered, schema, keep_open))
         self._size = sum(gathered.size for gathered in self._gathered.values())
 
     def _await_writes(self) -> None:
@@ -177,42 +175,21 @@ class Output:
         for future in writing:
             future.result()
 
-    def _dictionaries_of(self, schema: pa.Schema) -> tuple[str, ...]:
-        """The columns that repeat, by the partition that has the most rows now; for all parts of one schema alike."""
-        decided = self._decided
-        if decided is None or decided[0] is not schema:
-            largest = max(self._gathered.values(), key=lambda gathered: gathered.size)
-            sample = pa.concat_tables([_conformed(table, schema) for table in largest.tables]).slice(0, SAMPLE)
-            decided = schema, repeating(sample)
-            self._decided = decided if sample.num_rows == SAMPLE else None
-        return decided[1]
-
-    def _write(
-        self,
-        partition: PartitionKey,
-        gathered: _Gathered,
-        schema: pa.Schema,
-        dictionaries: tuple[str, ...],
-        keep_open: bool,
-    ) -> None:
-        # In one piece: writing hundreds of small ones takes a fifth longer than that and the copy together.
-        table = pa.concat_tables([_conformed(table, schema) for table in gathered.tables]).combine_chunks()
+    def _write(self, partition: PartitionKey, gathered: _Gathered, schema: pa.Schema, keep_open: bool) -> None:
+        tables = [_conformed(table, schema) for table in gathered.tables]
         gathered.tables = []
-        encoding = Encoding(
-            dictionaries=dictionaries,
-            row_bytes=gathered.size / table.num_rows,
-            rows=None if keep_open else table.num_rows,
-        )
-        part = self._part(partition, schema, encoding)
-        for group in _row_groups(table, gathered.size):
-            part.object.write(group)
-        files, rows = np.unique(table.column("_file_id").to_numpy(), return_counts=True)
-        part.rows_by_file.update(dict(zip(files.tolist(), rows.tolist(), strict=True)))
+        part = self._part(partition, schema)
+        rows = sum(table.num_rows for table in tables)
+        # About `ROW_GROUP_BYTES` a row group, so that wide rows do not make huge ones.
+        part.object.write(tables, group_rows=max(1, int(rows * ROW_GROUP_BYTES / max(gathered.size, 1))))
+        file_ids = np.concatenate([table.column("_file_id").to_numpy() for table in tables])
+        files, counts = np.unique(file_ids, return_counts=True)
+        part.rows_by_file.update(dict(zip(files.tolist(), counts.tolist(), strict=True)))
         part.size += gathered.size
         if not keep_open or part.size >= self._options.part_bytes:
             self._close(partition)
 
-    def _part(self, partition: PartitionKey, schema: pa.Schema, encoding: Encoding) -> _OpenPart:
+    def _part(self, partition: PartitionKey, schema: pa.Schema) -> _OpenPart:
         """The open part of a partition; a new one where the contract has grown since it was opened."""
         part = self._open.get(partition)
         if part is not None and part.schema is not schema:
@@ -220,7 +197,7 @@ class Output:
             part = None
         if part is None:
             key = curated_key(partition, f"part-{self._batch_id}-{next(self._names)}.parquet")
-            part = _OpenPart(schema=schema, object=ParquetObject(self._store, key, schema, encoding))
+            part = _OpenPart(schema=schema, object=ParquetObject(self._store, key, schema))
             self._open[partition] = part
         return part
 
@@ -238,8 +215,8 @@ class Output:
     def _write_quarantine(self) -> None:
         key = quarantine_key(self._batch_id, f"records-{next(self._names)}.parquet")
         table = pa.Table.from_pylist([self._quarantine_row(record) for record in self._records], QUARANTINE_SCHEMA)
-        parquet = ParquetObject(self._store, key, table.schema, Encoding.of(table, table.num_rows))
-        parquet.write(table)
+        parquet = ParquetObject(self._store, key, table.schema)
+        parquet.write([table])
         self._quarantine.append(QuarantinePart(object=parquet.finish(), rows=parquet.rows))
         self._records, self._records_size = [], 0
 
@@ -270,10 +247,3 @@ def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
             # Integers that a double can't hold are cast only in a conversion that is done again from the start.
             columns.append(column if column.type == wanted.type else column.cast(wanted.type, safe=False))
     return pa.table(columns, schema=schema)
-
-
-def _row_groups(table: pa.Table, size: int) -> Iterator[pa.Table]:
-    """Slices of about `ROW_GROUP_BYTES` of its `size`, so that wide rows do not make huge row groups."""
-    rows = max(1, int(table.num_rows * ROW_GROUP_BYTES / max(size, 1)))
-    for start in range(0, table.num_rows, rows):
-        yield table.slice(start, rows)

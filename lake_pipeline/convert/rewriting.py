@@ -7,7 +7,6 @@ to `_rescued`, as it would have gone if the column had been wide from the start.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from lake_pipeline.contract.paths import show_path
 from lake_pipeline.contract.rescue import EXACT_INT, add_rescued
 from lake_pipeline.contract.shapes import Kind, Shape
 from lake_pipeline.contract.widening import wider_type
-from lake_pipeline.convert.parquet import Encoding, ParquetObject
+from lake_pipeline.convert.parquet import ParquetObject
 from lake_pipeline.model.manifest import RewrittenPart
 from lake_pipeline.storage.objects import ObjectStore
 
@@ -43,11 +42,10 @@ def rewrite(store: ObjectStore, key: str, etag: str, contract: Contract) -> Rewr
             widened_rows(parquet.read_row_group(number), schema, contract, rescued)
             for number in range(parquet.num_row_groups)
         )
-        first = next(groups, schema.empty_table())
-        target = ParquetObject(store, key, schema, Encoding.of(first))
+        target = ParquetObject(store, key, schema)
         try:
-            for table in chain([first], groups):
-                target.write(table)
+            for table in groups:
+                target.write([table])
             return RewrittenPart(object=target.finish(), replaces=etag, rows=target.rows, rescued_by_file=dict(rescued))
         except BaseException:
             target.discard()

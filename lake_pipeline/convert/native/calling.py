@@ -26,6 +26,11 @@ def call(name: str, *numbers: int | npt.NDArray[Any]) -> int:
     return _loaded()[name](*[_address(each) if isinstance(each, np.ndarray) else each for each in numbers])
 
 
+def call_with_numbers(name: str, *numbers: int) -> int:
+    """The same for callers that have addresses and call very often: to look for arrays takes as long as the call."""
+    return _loaded()[name](*numbers)
+
+
 def _address(array: npt.NDArray[Any]) -> int:
     if not array.flags.c_contiguous:
         raise ValueError("Machine code gets arrays whose items stand one behind the other.")

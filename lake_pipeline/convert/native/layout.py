@@ -37,6 +37,21 @@ BEFORE = 4 * MAX_DEPTH
 """Where the parts of the memory stand that a scan works in, in numbers of 64 bits. The last part has one number for
 each scope."""
 
+GIVEN_UP = -1
+"""What is answered instead of the size of a dictionary where values do not repeat, or are too many."""
+
+LARGEST = 1 << 17
+"""Distinct values of a dictionary at most."""
+
+SMALLEST_TABLE, LARGEST_TABLE = 1 << 12, 4 * LARGEST
+"""Slots of the hash table of a dictionary at first, and at most: never more than half of them are taken."""
+
+PLAIN_BYTES, PACKED, CODES = 0, 1, 2
+"""How a page has its values: as they stand, packed into bits (booleans), or as codes of a dictionary."""
+
+CUT_FIELDS = 4
+"""Of a page's end: its entry, its value, the byte of that value if it is a text, and its row."""
+
 
 def scratch_size(scopes: int) -> int:
     """The numbers of 64 bits that a scan works in."""

@@ -139,23 +139,55 @@ def put_long(typing: Any, numbers: Any, index: Any, value: Any) -> Any:
 
 @intrinsic
 def int_at(typing: Any, numbers: Any, index: Any) -> Any:
-    """One of the 32-bit integers at the address `numbers`."""
+    """One of the 32-bit integers at the address `numbers`, which may be any."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.sext(builder.load(_slot(builder, arguments, _INT)), _LONG)
+        return builder.sext(builder.load(_slot(builder, arguments, _INT), align=1), _LONG)
 
     return types.int64(types.int64, types.int64), generate
 
 
 @intrinsic
 def put_int(typing: Any, numbers: Any, index: Any, value: Any) -> Any:
-    """Set one of the 32-bit integers at the address `numbers`."""
+    """Set one of the 32-bit integers at the address `numbers`, which may be any."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(builder.trunc(arguments[2], _INT), _slot(builder, arguments, _INT))
+        builder.store(builder.trunc(arguments[2], _INT), _slot(builder, arguments, _INT), align=1)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def put_word(typing: Any, text: Any, at: Any, value: Any) -> Any:
+    """Set eight bytes, the first of them to the lowest of a number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.bitcast(_pointer(builder, *arguments[:2]), _LONG.as_pointer())
+        builder.store(arguments[2], pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.uint64), generate
+
+
+@intrinsic
+def double_at(typing: Any, numbers: Any, index: Any) -> Any:
+    """One of the 64-bit floats at the address `numbers`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_slot(builder, arguments, ir.DoubleType()))
+
+    return types.float64(types.int64, types.int64), generate
+
+
+@intrinsic
+def reversed_bytes(typing: Any, word: Any) -> Any:
+    """The same eight bytes, the last of them first."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bswap(arguments[0])
+
+    return types.uint64(types.uint64), generate
 
 
 @intrinsic

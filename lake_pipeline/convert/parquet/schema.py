@@ -1,0 +1,215 @@
+"""Schemas: which Arrow types are written, as what in Parquet, and the tree of nodes that the levels follow.
+
+Columns are read back with exactly the types they had: besides Parquet's own schema a file has Arrow's, as pyarrow
+writes it. What is not known here is refused when a file is begun, not when its rows are written.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from enum import Enum
+
+import pyarrow as pa
+
+from lake_pipeline.convert.parquet.thrift import EMPTY, Struct
+from lake_pipeline.errors import PermanentError
+
+BOOLEAN, INT32, INT64, DOUBLE, BYTE_ARRAY, FIXED = 0, 1, 2, 5, 6, 7
+"""Parquet's physical types."""
+
+_REQUIRED, _OPTIONAL, _REPEATED = 0, 1, 2
+_UTF8, _MAP, _LIST, _DECIMAL, _DATE, _MILLIS, _MICROS = 0, 1, 3, 5, 6, 9, 10
+_PLAIN, _RLE, _RLE_DICTIONARY = 0, 3, 8
+_ARROW_SCHEMA = b"ARROW:schema"
+
+
+class UnknownType(PermanentError):
+    """A column has a type that is not written to Parquet here; add it to `convert/parquet/schema.py`."""
+
+
+class Form(Enum):
+    """How the values of a leaf stand in memory, and with that how they are taken, compared and encoded."""
+
+    NOTHING = "nothing"
+    BITS = "bits"
+    INTS = "ints"
+    LONGS = "longs"
+    DOUBLES = "doubles"
+    TEXTS = "texts"
+    DECIMALS = "decimals"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A type in the tree of a column: a leaf (`form`), a list or map (`is_list`, one child), or a struct."""
+
+    nullable: bool
+    children: tuple[Node, ...] = ()
+    is_list: bool = False
+    leaf: Leaf | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Leaf:
+    """A column of Parquet. `top` is the definition level of a value, `depth` the repetition level of its list.
+
+    The heads are the first fields of its ColumnMetaData, without a dictionary and with one.
+    """
+
+    path: tuple[str, ...]
+    form: Form
+    physical: int
+    width: int
+    top: int
+    depth: int
+    is_nested: bool
+    head_plain: bytes
+    head_coded: bytes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tree:
+    """A schema: a node for each column, all leaves in order, and what the footer says of it (encoded structs)."""
+
+    schema: pa.Schema
+    columns: tuple[Node, ...]
+    leaves: tuple[Leaf, ...]
+    elements: tuple[bytes, ...]
+    key_values: tuple[bytes, ...]
+
+
+def tree_of(schema: pa.Schema) -> Tree:
+    """The tree of a schema. Raises `UnknownType`."""
+    known = _latest.get(None)
+    # Not a cache by equality or hash, which do not look at metadata: two schemas may differ in their JSON paths alone.
+    if known is None or not (known.schema is schema or known.schema.equals(schema, check_metadata=True)):
+        known = _latest[None] = _tree(schema)
+    return known
+
+
+_latest: dict[None, Tree] = {}
+"""The tree that was asked for last: parts of one conversion have the same schema nearly always."""
+
+
+def _tree(schema: pa.Schema) -> Tree:
+    growing = _Growing()
+    root = Struct().number(3, _REQUIRED).binary(4, b"schema").number(5, len(schema)).done()
+    growing.elements.append(root)
+    columns = tuple(growing.node(field, field.name, (), 0, 0) for field in schema)
+    return Tree(
+        schema=schema,
+        columns=columns,
+        leaves=tuple(growing.leaves),
+        elements=tuple(growing.elements),
+        key_values=tuple(_key_values(schema)),
+    )
+
+
+def _key_values(schema: pa.Schema) -> list[bytes]:
+    known = {**(schema.metadata or {}), _ARROW_SCHEMA: base64.b64encode(schema.serialize().to_pybytes())}
+    return [Struct().binary(1, key).binary(2, value).done() for key, value in known.items()]
+
+
+class _Growing:
+    """The leaves and the elements of a schema while its types are walked."""
+
+    def __init__(self) -> None:
+        self.leaves: list[Leaf] = []
+        self.elements: list[bytes] = []
+
+    def node(self, field: pa.Field, name: str, path: tuple[str, ...], level: int, depth: int) -> Node:
+        """The node of a field that Parquet calls `name`; `level` and `depth` are those of what it stands in."""
+        path = (*path, name)
+        level += field.nullable
+        repetition = _OPTIONAL if field.nullable else _REQUIRED
+        if pa.types.is_map(field.type):
+            self._group(repetition, name, 1, _MAP)
+            self._group(_REPEATED, "key_value", 2)
+            inside = (*path, "key_value")
+            both = (field.type.key_field, "key"), (field.type.item_field, "value")
+            children = tuple(self.node(child, called, inside, level + 1, depth + 1) for child, called in both)
+            entries = Node(nullable=False, children=children)
+            return Node(nullable=field.nullable, is_list=True, children=(entries,))
+        if pa.types.is_list(field.type):
+            self._group(repetition, name, 1, _LIST)
+            self._group(_REPEATED, "list", 1)
+            item = self.node(field.type.value_field, "element", (*path, "list"), level + 1, depth + 1)
+            return Node(nullable=field.nullable, is_list=True, children=(item,))
+        if pa.types.is_struct(field.type) and field.type.num_fields:
+            self._group(repetition, name, field.type.num_fields)
+            children = tuple(self.node(child, child.name, path, level, depth) for child in field.type)
+            return Node(nullable=field.nullable, children=children)
+        return self._leaf(field, path, repetition, level, depth)
+
+    def _group(self, repetition: int, name: str, children: int, converted: int | None = None) -> None:
+        element = Struct().number(3, repetition).binary(4, name.encode()).number(5, children)
+        if converted is not None:
+            # Of the union of logical types, 2 is a map and 3 a list.
+            element.number(6, converted).struct(10, _logical(2 if converted == _MAP else 3))
+        self.elements.append(element.done())
+
+    def _leaf(self, field: pa.Field, path: tuple[str, ...], repetition: int, level: int, depth: int) -> Node:
+        form, physical, width = _stored(field.type, path)
+        leaf = Leaf(
+            path=path, form=form, physical=physical, width=width, top=level, depth=depth, is_nested=len(path) > 1,
+            head_plain=_head(physical, path, [_PLAIN, _RLE]),
+            head_coded=_head(physical, path, [_PLAIN, _RLE, _RLE_DICTIONARY]),
+        )  # fmt: skip
+        element = Struct().number(1, physical)
+        if form is Form.DECIMALS:
+            element.number(2, width)
+        element.number(3, repetition).binary(4, path[-1].encode())
+        self.leaves.append(leaf)
+        self.elements.append(_annotated(element, field.type).done())
+        return Node(nullable=field.nullable, leaf=leaf)
+
+
+def _head(physical: int, path: tuple[str, ...], encodings: list[int]) -> bytes:
+    names = [name.encode() for name in path]
+    return Struct().number(1, physical).numbers(2, encodings).binaries(3, names).so_far()
+
+
+def _stored(kind: pa.DataType, path: tuple[str, ...]) -> tuple[Form, int, int]:
+    """(form, physical type, bytes of a value or 0)."""
+    types = pa.types
+    if types.is_null(kind):
+        return Form.NOTHING, INT32, 4
+    if types.is_boolean(kind):
+        return Form.BITS, BOOLEAN, 0
+    if types.is_int32(kind) or types.is_date32(kind):
+        return Form.INTS, INT32, 4
+    if types.is_int64(kind) or (types.is_timestamp(kind) and kind.unit != "s"):
+        return Form.LONGS, INT64, 8
+    if types.is_float64(kind):
+        return Form.DOUBLES, DOUBLE, 8
+    if types.is_string(kind) or types.is_binary(kind):
+        return Form.TEXTS, BYTE_ARRAY, 0
+    if types.is_decimal128(kind):
+        return Form.DECIMALS, FIXED, ((10**kind.precision).bit_length() + 8) // 8
+    raise UnknownType(f"column {'.'.join(path)!r} is {kind}, which is not written to Parquet")
+
+
+def _annotated(element: Struct, kind: pa.DataType) -> Struct:
+    """The element with what a reader needs to know beyond the physical type."""
+    if pa.types.is_null(kind):
+        return element.struct(10, _logical(11))
+    if pa.types.is_string(kind):
+        return element.number(6, _UTF8).struct(10, _logical(1))
+    if pa.types.is_date32(kind):
+        return element.number(6, _DATE).struct(10, _logical(6))
+    if pa.types.is_decimal128(kind):
+        element.number(6, _DECIMAL).number(7, kind.scale).number(8, kind.precision)
+        return element.struct(10, _logical(5, Struct().number(1, kind.scale).number(2, kind.precision).done()))
+    if pa.types.is_timestamp(kind):
+        unit = {"ms": 1, "us": 2, "ns": 3}[kind.unit]
+        if kind.tz is not None and unit < 3:
+            # What readers older than logical types know: an instant in UTC.
+            element.number(6, _MILLIS if unit == 1 else _MICROS)
+        stamp = Struct().flag(1, kind.tz is not None).struct(2, Struct().struct(unit, EMPTY).done())
+        return element.struct(10, _logical(8, stamp.done()))
+    return element
+
+
+def _logical(kind: int, about: bytes = EMPTY) -> bytes:
+    return Struct().struct(kind, about).done()
