@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
+import pytest
 
 from lake_pipeline.defs.partitions import add_modes
 from lake_pipeline.model.partitions import PartitionKey
@@ -47,7 +48,9 @@ def test_a_mode_that_a_key_can_not_hold_becomes_a_partition_all_the_same(platfor
     assert _requests(platform.tick()) == [("json_parsed_parquet_job", "2026-02-03|a~7Cb~20c")]
 
 
-def test_a_date_outside_the_range_goes_to_a_batch_instead_of_failing_the_tick(platform: Platform) -> None:
+def test_a_date_outside_the_range_goes_to_a_batch_and_is_explained(
+    platform: Platform, capfd: pytest.CaptureFixture[str]
+) -> None:
     platform.land(
         {
             "2026/week05/date=1999-01-01_mode=live_1.json": records("1999-01-01", "live"),
@@ -56,6 +59,9 @@ def test_a_date_outside_the_range_goes_to_a_batch_instead_of_failing_the_tick(pl
         }
     )
     assert _requests(platform.tick()) == [("ingest_batch_job", None), ("json_parsed_parquet_job", "2026-02-03|live")]
+    told = capfd.readouterr().err
+    assert "The keys of 2 pending files promise days without a partition, like 1999-01-01|live" in told
+    assert "2026-01-01 (LAKE_FIRST_DATE)" in told
 
 
 def test_many_ticks_request_the_same_work_once(platform: Platform) -> None:
