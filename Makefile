@@ -11,7 +11,7 @@ GLUE_51 := .venv-glue/installed
 SPARK ?= 3.5.6
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-torch demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-spark bench-ledger glue-bundle test-glue test-spark clean clean-lake
+.PHONY: help install install-torch demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-spark bench-ledger bench-readers glue-bundle test-glue test-spark clean clean-lake
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ bench-s3: $(INSTALLED) ## The lake in a bucket against a bare loop of the same r
 
 bench-ledger: $(PEERS) ## Fill a ledger with ten million files and time what is asked of it (about 15 minutes, 12 GB)
 	@.venv-bench/bin/python -m bench.ledger $(ARGUMENTS)
+
+bench-readers: $(PEERS) ## Rows a second of CuratedDataset against a bare scan and Hugging Face datasets (about two minutes)
+	@.venv-bench/bin/python -m bench.readers $(ARGUMENTS)
 
 clean: ## Remove .venv and every cache (not the lake)
 	rm -rf .venv .venv-bench .venv-glue .spark .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -32,8 +32,8 @@ BATCH_ROWS = 16_384
 WINDOW_ROWS = 262_144
 """Rows that are shuffled among each other, beside the order of the files: 100 MB of 400 bytes each."""
 
-READ_AHEAD = 4
-"""Row groups that are read before they are asked for."""
+READ_AHEAD = 2
+"""Row groups that are read before they are asked for. Twice as many took 10 % more processor time on two cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +75,15 @@ class Position:
 class CuratedDataset:
     """Rows of published files: `columns` of those that fit `where`, an expression of `pyarrow.compute`.
 
-    Batches have `batch_rows` rows, the last one fewer. With a `seed` files come in another order in each epoch, and
-    rows are shuffled within windows of `window_rows`; without one they come as they are stored.
+    Batches have `batch_rows` rows, the last one fewer; with None they come as they are read, and nothing is copied.
+    With a `seed` files come in another order in each epoch, and rows are shuffled within windows of `window_rows`;
+    without one they come as they are stored.
     """
 
     files: CuratedFiles
     where: Any = None
     seed: int | None = None
-    batch_rows: int = BATCH_ROWS
+    batch_rows: int | None = BATCH_ROWS
     window_rows: int = WINDOW_ROWS
     read_ahead: int = READ_AHEAD
 
@@ -163,6 +164,12 @@ class _Window:
     def left(self) -> int:
         return int(self.table.num_rows) - self.taken
 
+    def take_chunk(self) -> pa.RecordBatch:
+        """The next rows that lie together in memory."""
+        chunk = self.table.slice(self.taken).to_batches()[0]
+        self.taken += chunk.num_rows
+        return chunk
+
     def take(self, rows: int) -> pa.Table:
         """The next rows, at most so many."""
         found = self.table.slice(self.taken, min(rows, self.left))
@@ -195,21 +202,31 @@ class Batches(Iterator[pa.RecordBatch]):
 
     def __next__(self) -> pa.RecordBatch:
         wanted = self._dataset.batch_rows
+        self._fill(wanted or 1)
+        if not self._open:
+            raise StopIteration
+        batch = self._open[0].take_chunk() if wanted is None else _one_batch(list(self._take(wanted)))
+        if self._open and not self._open[0].left:
+            self._open.popleft()
+        return batch
+
+    def _fill(self, wanted: int) -> None:
+        """Open windows until they have so many rows, or there are no more."""
         while sum(window.left for window in self._open) < wanted:
             window = next(self._windows, None)
             if window is None:
-                break
-            self._open.append(window)
-        pieces: list[pa.Table] = []
-        have = 0
-        while self._open and have < wanted:
-            pieces.append(self._open[0].take(wanted - have))
-            have += pieces[-1].num_rows
+                return
+            if window.left:
+                self._open.append(window)
+
+    def _take(self, wanted: int) -> Iterator[pa.Table]:
+        while self._open and wanted:
             if not self._open[0].left:
                 self._open.popleft()
-        if not have:
-            raise StopIteration
-        return _one_batch(pieces)
+                continue
+            piece = self._open[0].take(wanted)
+            wanted -= piece.num_rows
+            yield piece
 
     def close(self) -> None:
         """End reading ahead; the position stays."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import and_
 from typing import Any
 
@@ -169,13 +169,15 @@ class CuratedFiles:
     def read(self, piece: Piece, where: Any) -> pa.Table:
         """The wanted columns of the rows of a piece that fit `where`."""
         fragment = piece.file.fragment.subset(row_group_ids=[piece.group])
+        # Row groups are read side by side; threads inside of each would only get into each other's way.
+        read = partial(fragment.to_table, schema=self.schema, use_threads=False)
         if piece.is_whole:
-            return fragment.to_table(schema=self.schema, columns=list(self.columns), filter=where)
+            return read(columns=list(self.columns), filter=where)
         if where is None:
-            table = fragment.to_table(schema=self.schema, columns=list(self.columns))
+            table = read(columns=list(self.columns))
             return table.slice(piece.start, piece.stop - piece.start)
         # The filter may name a column that is not wanted, and positions are those before it.
-        table = fragment.to_table(schema=self.schema).slice(piece.start, piece.stop - piece.start)
+        table = read().slice(piece.start, piece.stop - piece.start)
         return table.filter(where).select(list(self.columns))
 
     @cached_property

@@ -35,8 +35,8 @@ def _open(store: ObjectStore, key: str, etag: str) -> pa.NativeFile:
         # Each request says which version it means.
         return pa.PythonFile(store.open(key, etag=etag), mode="r")
     try:
-        # Native: pages are read without the interpreter.
-        file = pa.OSFile(str(store.path(key)), "r")
+        # Read without the interpreter and without a copy. Published files are replaced by others and never changed.
+        file = pa.memory_map(str(store.path(key)), "r")
     except FileNotFoundError as error:
         raise ObjectMissing(key) from error
     # Looked at only now: an older version never comes back under a key, so what was opened is what stands here.

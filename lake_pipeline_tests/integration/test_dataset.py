@@ -140,6 +140,17 @@ def test_reading_goes_on_from_any_position_as_if_it_had_never_stopped(
     assert before + after == whole
 
 
+def test_batches_as_they_are_read_have_the_same_rows_and_positions(files: CuratedFiles) -> None:
+    dataset = CuratedDataset(files=files, batch_rows=None)
+    whole = numbers(dataset.batches())
+    assert whole == list(range(ROWS))
+    reader = dataset.batches()
+    before = numbers(iter([next(reader), next(reader)]))
+    assert before + numbers(dataset.batches(position=reader.position)) == whole
+    shuffled = CuratedDataset(files=files, batch_rows=None, seed=1, window_rows=30)
+    assert sorted(numbers(shuffled.batches())) == whole
+
+
 def test_an_order_belongs_to_its_seed_and_epoch(files: CuratedFiles) -> None:
     def order(seed: int, epoch: int) -> list[int]:
         return numbers(CuratedDataset(files=files, seed=seed, window_rows=40).batches(epoch=epoch))

@@ -1,0 +1,60 @@
+"""The lakes that are read: one as the kernel writes it, by day and mode, and the same rows in one large file a day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from bench.contenders.lake import prepare
+from bench.datasets import LINES, generated
+from bench.task import Task
+from lake_pipeline.consume.files import PARTITION_SCHEMA, CuratedFiles, FileVersion
+from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.storage.directory import DirectoryStore
+from lake_pipeline.storage.zones import CURATED, curated_key
+
+GROUP_ROWS = 131_072
+
+MODE = "all"
+
+
+def make_lake(folder: Path, raw_bytes: int, cores: int) -> Path:
+    """Records of `raw_bytes` of JSON as the kernel converts them."""
+    raw, _ = generated(LINES, raw_bytes, folder)
+    lake = folder / f"readers-{raw_bytes}"
+    if not (lake / CURATED).exists():
+        lake.mkdir(parents=True, exist_ok=True)
+        prepare(Task(raw=raw, work=lake, dirty=False, cores=cores))()
+    return lake
+
+
+def make_large(lake: Path) -> Path:
+    """The same rows with one file for each day."""
+    large = lake.with_name(f"{lake.name}-large")
+    if large.exists():
+        return large
+    store = DirectoryStore(large)
+    files = curated_files(lake)
+    for day in sorted({version.partition.day for version in files.versions}):
+        paths = [str(lake / version.key) for version in files.versions if version.partition.day == day]
+        path = store.path(curated_key(PartitionKey(day, MODE), "part.parquet"))
+        path.parent.mkdir(parents=True)
+        table = ds.dataset(paths, format="parquet").to_table()
+        pq.write_table(table, path, compression="zstd", row_group_size=GROUP_ROWS)
+    return large
+
+
+def curated_files(lake: Path) -> CuratedFiles:
+    """The files of a lake that has no ledger: what stands there is what was published."""
+    store = DirectoryStore(lake)
+    versions = []
+    for found in sorted(store.objects(CURATED), key=lambda info: info.key):
+        rows = pq.read_metadata(store.path(found.key)).num_rows
+        versions.append(FileVersion(found.key, found.etag, rows, PartitionKey.of_path(found.key)))
+    stored = ds.dataset([str(store.path(version.key)) for version in versions[:1]], format="parquet").schema
+    schema = stored.remove_metadata()
+    for field in PARTITION_SCHEMA:
+        schema = schema.append(field)
+    return CuratedFiles(store.place, tuple(versions), schema, tuple(stored.names))
