@@ -27,17 +27,20 @@ _lock = threading.Lock()
 """Clients may be shared between threads once they are made; sessions may not."""
 
 
-def make_client(service: str, access: AwsAccess, *, attempts: int = ATTEMPTS) -> Any:
+def make_client(service: str, access: AwsAccess, *, attempts: int | None = None) -> Any:
     """A client of `service`, safe to share between threads and not between processes.
 
-    With one of `attempts` a call is never repeated: for those that do something each time.
+    A call is tried `ATTEMPTS` times, or `attempts`: once for those that do something each time.
 
     Raises `SettingsError` where the region is missing or the SDK's own configuration can't be read.
     """
     try:
         with _lock:
             return _session().client(
-                service, region_name=access.region, endpoint_url=access.endpoint_url, config=_config(access, attempts)
+                service,
+                region_name=access.region,
+                endpoint_url=access.endpoint_url,
+                config=_config(access, attempts or ATTEMPTS),
             )
     except NoRegionError:
         raise SettingsError("LAKE_AWS_REGION", f"{service.upper()} needs a region, like eu-central-1") from None

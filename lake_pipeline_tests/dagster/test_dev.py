@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -32,8 +33,10 @@ def _materialized(port: int) -> int:
 
 def _listening(pid: int) -> set[str]:
     """The addresses that a process and its children listen at."""
-    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    found = [each for process in processes for each in process.net_connections("inet")]
+    found = []
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # a run may end meanwhile
+            found += process.net_connections("inet")
     return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
 
 
