@@ -42,10 +42,20 @@ _COMMENTS = {
 
 
 @dataclass(frozen=True)
-class Database:
-    """The database of the catalog."""
+class OfGlue:
+    """What is made in Glue, in the region of the bucket."""
 
     place: S3Place
+
+    @cached_property
+    def _client(self) -> Any:
+        return make_client("glue", AwsAccess(region=self.place.access.region))
+
+
+@dataclass(frozen=True)
+class Database(OfGlue):
+    """The database of the catalog."""
+
     database: str
 
     @property
@@ -62,19 +72,14 @@ class Database:
     def apply(self, wanted: Any) -> None:
         tell(self.name, "make it", self._client.create_database, DatabaseInput=wanted)
 
-    @cached_property
-    def _client(self) -> Any:
-        return make_client("glue", AwsAccess(region=self.place.access.region))
-
 
 @dataclass(frozen=True)
-class Table:
+class Table(OfGlue):
     """The curated table. Parameters and partitions that others set stay.
 
     `extent` is what is published; where nothing is, the table has columns and projects nothing yet.
     """
 
-    place: S3Place
     database: str
     contract: Contract
     extent: Extent | None
@@ -162,10 +167,6 @@ class Table:
             Name=CURATED_NAME,
         )
         return found and dict(found["Table"])
-
-    @cached_property
-    def _client(self) -> Any:
-        return make_client("glue", AwsAccess(region=self.place.access.region))
 
 
 def curated_table(lake: Lake, place: S3Place, database: str) -> Table | None:

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lake_pipeline.aws.access import AwsAccess
 from lake_pipeline.aws.asking import ask, tell
 from lake_pipeline.aws.clients import make_client
 from lake_pipeline.aws.errors import NOT_FOUND
 from lake_pipeline.provision.bundle import BUNDLE, PROCESSOR, bundle, digest, modules
-from lake_pipeline.provision.catalog import ABSENT
-from lake_pipeline.storage.places import S3Place
+from lake_pipeline.provision.catalog import ABSENT, OfGlue
 from lake_pipeline.storage.zones import CODE
 
 GLUE_VERSION = "5.1"
@@ -22,16 +20,7 @@ CORES = {"G.1X": 4, "G.2X": 8, "G.4X": 16, "G.8X": 32}
 
 
 @dataclass(frozen=True)
-class _OfGlue:
-    place: S3Place
-
-    @cached_property
-    def _client(self) -> Any:
-        return make_client("glue", AwsAccess(region=self.place.access.region))
-
-
-@dataclass(frozen=True)
-class Code(_OfGlue):
+class Code(OfGlue):
     """The scripts and the package that the job runs. Other contents have other keys: what runs now keeps its own."""
 
     @property
@@ -69,7 +58,7 @@ class Code(_OfGlue):
 
 
 @dataclass(frozen=True)
-class Job(_OfGlue):
+class Job(OfGlue):
     """The conversion job. Its own retries are off: the ledger owns them.
 
     `workers` of `worker_type` are one run's, `minutes` is how long it may take, `runs` how many may be under way.

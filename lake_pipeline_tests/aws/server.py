@@ -92,20 +92,22 @@ class AwsServer:
     @contextmanager
     def glue(self, **configuration: Any) -> Iterator[None]:
         """Another Glue while the block runs; see `Glue.configure`."""
-        self._post("glue", configuration)
-        try:
+        with self._configured("glue", configuration):
             yield
-        finally:
-            self._post("glue", {})
 
     @contextmanager
     def athena(self, **configuration: Any) -> Iterator[None]:
         """Another Athena while the block runs; see `Athena.configure`."""
-        self._post("athena", configuration)
+        with self._configured("athena", configuration):
+            yield
+
+    @contextmanager
+    def _configured(self, service: str, configuration: Mapping[str, Any]) -> Iterator[None]:
+        self._post(service, configuration)
         try:
             yield
         finally:
-            self._post("athena", {})
+            self._post(service, {})
 
     def seed_athena(self, names: Mapping[str, str], rows: Sequence[Sequence[str | None]]) -> None:
         """What the next query gives: columns with their types, and rows as texts. The head is added."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -158,10 +158,7 @@ class _Walk:
             stream.index, stream.reps, stream.defs, stream.ends, stream.shifts,
             inner.index, inner.reps, inner.defs, inner.ends, inner.shifts,
         )  # fmt: skip
-        return _Stream(
-            count=count, index=inner.index, reps=inner.reps, defs=inner.defs, ends=inner.ends, shifts=inner.shifts,
-            depth=inner.depth,
-        )  # fmt: skip
+        return replace(inner, count=count)
 
     def _fields(self, node: Node, arrays: int, stream: _Stream, step: int) -> _Stream:
         inner = self._stream(step, stream.count, stream.depth)
@@ -170,10 +167,7 @@ class _Walk:
             stream.index, stream.defs, stream.ends, stream.shifts,
             inner.index, inner.defs, inner.shifts,
         )  # fmt: skip
-        return _Stream(
-            count=count, index=inner.index, reps=stream.reps, defs=inner.defs, ends=stream.ends, shifts=inner.shifts,
-            depth=stream.depth,
-        )  # fmt: skip
+        return replace(inner, count=count, reps=stream.reps, ends=stream.ends)
 
     def _picked(self, node: Node, leaf: Leaf, arrays: int, stream: _Stream) -> Entries:
         reps = stream.reps if leaf.depth else 0

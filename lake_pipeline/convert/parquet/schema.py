@@ -81,14 +81,15 @@ class Tree:
 
 def tree_of(schema: pa.Schema) -> Tree:
     """The tree of a schema. Raises `UnknownType`."""
-    known = _latest.get(None)
+    global _latest
+    known = _latest
     # Not a cache by equality or hash, which do not look at metadata: two schemas may differ in their JSON paths alone.
     if known is None or not (known.schema is schema or known.schema.equals(schema, check_metadata=True)):
-        known = _latest[None] = _tree(schema)
+        known = _latest = _tree(schema)
     return known
 
 
-_latest: dict[None, Tree] = {}
+_latest: Tree | None = None
 """The tree that was asked for last: parts of one conversion have the same schema nearly always."""
 
 
