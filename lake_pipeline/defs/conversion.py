@@ -19,6 +19,7 @@ from lake_pipeline.defs.partitions import add_modes, lake_key
 from lake_pipeline.defs.reporting import (
     Context,
     PartitionReport,
+    add_metadata,
     log_checks,
     log_materializations,
     partition_reports,
@@ -86,8 +87,7 @@ def convert_partitions(context: dg.AssetExecutionContext, lake: Lake, *, rebuild
     reports = partition_reports(lake, batches, {*selected, *_touched(batches)})
     own, others = _split(reports, selected)
     log_materializations(context, others)
-    for report in own:
-        context.add_asset_metadata(report.metadata, asset_key=CURATED_NAME, partition_key=str(report.partition))
+    add_metadata(context, own)
     yield from _outputs(CURATED_NAME)
     # Dagster has stored its materializations by now, and a check's result points at the one it is about.
     log_checks(context, reports)

@@ -22,6 +22,7 @@ from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.event_log import event_log
 from dagster_postgres.utils import pg_alembic_config, retry_pg_creation_fn
 
+from lake_pipeline.defs.event_log import LakeEventLog
 from lake_pipeline.defs.in_flight import POOL
 from lake_pipeline.ledger.embedded import embedded_url
 from lake_pipeline.settings import Settings, load_settings
@@ -60,6 +61,7 @@ class LakeInstanceStorage(DagsterPostgresStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         url = config_value["url"] or _url(config_value["home"])
         storage = cls(postgres_url=url, inst_data=inst_data)
+        storage._event_log_storage = LakeEventLog(url)
         # By default it connects anew for each statement: 11 ms of the 55 ms that an event took, and a batch over
         # 84 partitions reports 336 events. The name says webserver, but what it does is keep one connection.
         storage.event_log_storage.optimize_for_webserver(

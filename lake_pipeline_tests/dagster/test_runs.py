@@ -35,14 +35,15 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
     return failure.description
 
 
-def _evaluations(result: dg.ExecuteInProcessResult) -> list[AssetCheckEvaluation]:
-    found = [event.event_specific_data for event in result.all_events]
+def _evaluations(platform: Platform, result: dg.ExecuteInProcessResult) -> list[AssetCheckEvaluation]:
+    logged = platform.instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = [entry.get_dagster_event().event_specific_data for entry in logged]
     return [data for data in found if isinstance(data, AssetCheckEvaluation)]
 
 
-def _warnings(result: dg.ExecuteInProcessResult) -> set[str]:
+def _warnings(platform: Platform, result: dg.ExecuteInProcessResult) -> set[str]:
     """The checks that warn; no check may fail."""
-    not_passed = [each for each in _evaluations(result) if not each.passed]
+    not_passed = [each for each in _evaluations(platform, result) if not each.passed]
     assert {each.severity for each in not_passed} <= {dg.AssetCheckSeverity.WARN}
     return {each.check_name for each in not_passed}
 
@@ -102,7 +103,7 @@ def test_a_column_that_waits_to_be_widened_warns_and_stops_nothing(platform: Pla
     platform.land({"2026/week05/b.json": ndjson({**day, "n": 0.5})})
     result = platform.run_batch(lake=replace(platform.lake, rewrite_bytes=0))
     assert result.success
-    (schema,) = [each for each in _evaluations(result) if each.check_name == "schema"]
+    (schema,) = [each for each in _evaluations(platform, result) if each.check_name == "schema"]
     assert (schema.passed, schema.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "lake contract widen n" in (schema.description or "")
 
@@ -306,18 +307,18 @@ def test_a_refused_file_makes_the_checks_of_its_partition_warn(platform: Platfor
     )
     result = platform.materialize("2026-02-03|live")
     assert result.success
-    assert _warnings(result) == {"completeness", "quarantine_share"}
-    found = {each.check_name: each.description or "" for each in _evaluations(result)}
+    assert _warnings(platform, result) == {"completeness", "quarantine_share"}
+    found = {each.check_name: each.description or "" for each in _evaluations(platform, result)}
     assert "1 are quarantined: `lake retry --dry-run` says why" in found["completeness"]
     assert "3 of 6 records in its raw files are quarantined (50.00%)" in found["quarantine_share"]
 
 
 def test_quarantined_records_warn_above_the_tolerated_share(platform: Platform) -> None:
     platform.land({"2026/week05/a.json": records("2026-02-03", "live", 99) + b"{broken\n"})
-    assert _warnings(platform.run_batch()) == set()
-    assert _warnings(platform.materialize("2026-02-03|live")) == set()
+    assert _warnings(platform, platform.run_batch()) == set()
+    assert _warnings(platform, platform.materialize("2026-02-03|live")) == set()
     platform.land({"2026/week05/b.json": records("2026-02-03", "live", 97) + b"{broken\n" * 3})
-    assert _warnings(platform.run_batch()) == {"quarantine_share"}
+    assert _warnings(platform, platform.run_batch()) == {"quarantine_share"}
 
 
 def test_a_file_that_waits_for_too_long_makes_freshness_warn(platform: Platform) -> None:
@@ -325,8 +326,8 @@ def test_a_file_that_waits_for_too_long_makes_freshness_warn(platform: Platform)
         {f"2026/week05/date=2026-02-03_mode=live_{number}.json": records("2026-02-03", "live") for number in range(2)}
     )
     result = platform.run_batch({"batch_files": 1}, lake=replace(platform.lake, fresh_hours=1e-9))
-    assert _warnings(result) == {"completeness", "freshness"}
-    assert _warnings(platform.run_batch()) == set()
+    assert _warnings(platform, result) == {"completeness", "freshness"}
+    assert _warnings(platform, platform.run_batch()) == set()
 
 
 def test_of_a_failed_selection_only_what_gained_rows_is_shown_as_materialized(
