@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.storage.tags import SENSOR_NAME_TAG
 from pydantic import Field
 
 from lake_pipeline.defs.checks import CHECK_OUTPUTS
@@ -76,6 +77,8 @@ def convert_partitions(context: dg.AssetExecutionContext, lake: Lake, *, rebuild
     `convert_next_batch` does, and where the rebuild failed, which changes nothing.
     """
     selected = [lake_key(key) for key in context.partition_keys]
+    if SENSOR_NAME_TAG not in context.run.tags:
+        _hurry(lake, selected)
     published = sorted({file.partition for file in lake.ledger.curated_files(selected)}) if rebuild else []
     batches = list(_batches(lake, partitions=selected))
     if any(map(_in_trouble, batches)):
@@ -93,6 +96,12 @@ def convert_partitions(context: dg.AssetExecutionContext, lake: Lake, *, rebuild
     log_checks(context, reports)
     _fail_if_needed(batches, reports)
     yield from _outputs(*CHECK_OUTPUTS)
+
+
+def _hurry(lake: Lake, selected: Collection[PartitionKey]) -> None:
+    """Somebody asked for these partitions now, perhaps because the store answers again: nothing of them is to wait."""
+    if hurried := lake.ledger.hurry(selected):
+        log.info("%d files that failed before are tried again now, ahead of their time", hurried)
 
 
 def _rebuild(

@@ -5,12 +5,14 @@ The next claim treats what was brought back as new; that it was brought back sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lake_pipeline.ledger.claims import days_and_modes
 from lake_pipeline.ledger.connection import Database
 from lake_pipeline.ledger.queries import query
+from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import BatchState, FileState
 
 PAGE = 5_000
@@ -95,6 +97,14 @@ class Operating(Database):
                 return
             after = max(file_ids)
             yield len(file_ids)
+
+    def hurry(self, partitions: Collection[PartitionKey]) -> int:
+        """Let the failed files that promise one of `partitions` be tried at once; returns how many had a pause left.
+
+        Their attempts stay counted, so a file that fails for ever is quarantined as before.
+        """
+        with self.transaction() as connection:
+            return connection.execute(query("hurry"), days_and_modes(partitions)).rowcount
 
     def live_batches_of(self, who: str) -> list[LiveBatch]:
         """The batches that are not over with this id, or of this owner, host or process."""

@@ -82,12 +82,14 @@ class Platform:
             )
         )
 
-    def materialize(self, partition: str, run_config: Mapping[str, Any] | None = None) -> dg.ExecuteInProcessResult:
-        """One run of the asset for one partition, as the UI launches it, or the sensor with a `run_config`."""
+    def materialize(
+        self, partition: str, run_config: Mapping[str, Any] | None = None, tags: Mapping[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """One run of the asset for one partition, as the UI launches it, or the sensor with `run_config` and `tags`."""
         add_modes(self.instance, [PartitionKey.parse(partition)])
         job = self.definitions().resolve_job_def("json_parsed_parquet_job")
         return job.execute_in_process(
-            instance=self.instance, raise_on_error=False, partition_key=partition, run_config=run_config
+            instance=self.instance, raise_on_error=False, partition_key=partition, run_config=run_config, tags=tags
         )
 
     def materialize_range(

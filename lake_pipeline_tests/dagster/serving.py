@@ -27,7 +27,11 @@ BACKFILLS = """{ partitionBackfillsOrError { ... on PartitionBackfills {
     results { id status } } } }"""
 
 RUNS_OF = """query($id: String!) { runsOrError(filter: {tags: [{key: "dagster/backfill", value: $id}]}) {
-    ... on Runs { results { runId status startTime endTime } } } }"""
+    ... on Runs { results { runId status startTime endTime tags { key value } } } } }"""
+
+AGAIN = """mutation($id: String!, $strategy: ReexecutionStrategy!) {
+    reexecutePartitionBackfill(reexecutionParams: {parentRunId: $id, strategy: $strategy}) {
+    __typename ... on LaunchBackfillSuccess { backfillId } } }"""
 
 ADD_MODE = """mutation($mode: String!) { addDynamicPartition(partitionsDefName: "lake_modes", partitionKey: $mode,
     repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "lake_pipeline.definitions"}) {
@@ -57,6 +61,11 @@ class Served:
     def backfill(self, partitions: Sequence[str]) -> str:
         """The id of a backfill of these partitions."""
         return str(self.ask(BACKFILL, partitions=partitions)["launchPartitionBackfill"]["backfillId"])
+
+    def backfill_again(self, backfill: str, *, all_steps: bool = False) -> str:
+        """What "Re-execute" at a backfill does, of what failed or of everything; the id of the new one."""
+        strategy = "ALL_STEPS" if all_steps else "FROM_FAILURE"
+        return str(self.ask(AGAIN, id=backfill, strategy=strategy)["reexecutePartitionBackfill"]["backfillId"])
 
     def backfills(self) -> dict[str, str]:
         """The status of each backfill by its id, the newest first."""

@@ -6,7 +6,8 @@ All of them are launched before the first is waited for: the daemon looks for ba
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from lake_pipeline.settings import load_settings
 from lake_pipeline_tests.browsers import FLAGS, found_browser
 from lake_pipeline_tests.dagster.conftest import records
 from lake_pipeline_tests.dagster.serving import Served, dagster_dev, wait_for
-from lake_pipeline_tests.lakes import land
+from lake_pipeline_tests.lakes import land, published
 
 DAYS = [f"2026-02-{day:02}" for day in range(1, 11)]
 MODES = ("live", "test", "replay")
@@ -31,6 +32,16 @@ MODES = ("live", "test", "replay")
 RECTANGLE = [f"{day}|{mode}" for day in DAYS[:3] for mode in ("live", "test")]
 SCATTERED = [f"{day}|replay" for day in (DAYS[0], DAYS[2], DAYS[4])]
 IN_BROWSER = [f"{day}|live" for day in DAYS[5:8]]
+BREAKS = [f"{day}|live" for day in DAYS[8:10]]
+BREAKS_TOO = [f"{DAYS[3]}|live"]
+
+UNREADABLE = (BREAKS[1], BREAKS_TOO[0])
+"""Partitions whose files the store does not give at first."""
+
+REMAINDER = [f"{day}|live" for day in DAYS[2:5]]
+"""A selection of which one partition is there, one failed and one was never asked for."""
+
+FAILED_OR_MISSING = REMAINDER[1:]
 
 PATIENCE = 90_000
 """Milliseconds that the browser is waited for: a page takes seconds, and tests run beside each other."""
@@ -60,7 +71,21 @@ class Story:
     folder: Path
     runs: dict[str, list[dict[str, Any]]]
     backfills: dict[str, str]
+    again: Again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """What was launched again after the store had been mended, as in `Story`."""
+
+    runs: dict[str, list[dict[str, Any]]]
+    backfills: dict[str, str]
     status: LakeStatus
+
+
+def _key(partition: str) -> str:
+    day, mode = partition.split("|")
+    return f"2026/week06/date={day}_mode={mode}.json"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +93,7 @@ def platform_with_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     folder = tmp_path_factory.mktemp("served")
     land(
         folder / "lake",
-        {f"2026/week06/date={day}_mode={mode}.json": records(day, mode) for day in DAYS for mode in MODES},
+        {_key(f"{day}|{mode}"): records(day, mode) for day in DAYS for mode in MODES},
     )
     with dagster_dev(folder, SETTINGS) as served:
         served.list_landing_zones()
@@ -79,22 +104,62 @@ def platform_with_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 @pytest.fixture(scope="module")
 def story(platform_with_files: tuple[Served, Path]) -> Story:
     served, folder = platform_with_files
-    asked = {"rectangle": served.backfill(RECTANGLE), "scattered": served.backfill(SCATTERED)}
-    if found_browser():
-        with _page() as page:
-            _launch_in_browser(page, served)
-        asked["browser"] = next(each for each in served.backfills() if each not in asked.values())
-    else:
-        asked["browser"] = served.backfill(IN_BROWSER)
-    assert wait_for(lambda: set(served.backfills().values()) <= OVER, 240), served.backfills()
-    states = served.backfills()
+    with _unreadable(folder):
+        asked = {
+            "rectangle": served.backfill(RECTANGLE),
+            "scattered": served.backfill(SCATTERED),
+            "breaks": served.backfill(BREAKS),
+            "breaks too": served.backfill(BREAKS_TOO),
+            "browser": _launch(served, DAYS[5], DAYS[7], IN_BROWSER),
+        }
+        backfills = _ended(served, asked)
+    again = {
+        "failed": served.backfill_again(asked["breaks"]),
+        "all": served.backfill_again(asked["scattered"], all_steps=True),
+        "failed or missing": _launch(served, DAYS[2], DAYS[4], FAILED_OR_MISSING, only_missing=True),
+    }
     return Story(
         served=served,
         folder=folder,
+        backfills=backfills,
+        again=Again(
+            backfills=_ended(served, again),
+            runs={name: served.runs_of(each) for name, each in again.items()},
+            status=_ledger_status(folder),
+        ),
         runs={name: served.runs_of(each) for name, each in asked.items()},
-        backfills={name: states[each] for name, each in asked.items()},
-        status=_ledger_status(folder),
     )
+
+
+@contextmanager
+def _unreadable(folder: Path) -> Iterator[None]:
+    """Where a file of `UNREADABLE` should be is a folder, so that reading it fails as a store that is ill fails."""
+    files = [folder / "lake" / _key(partition) for partition in UNREADABLE]
+    for file in files:
+        file.rename(folder / file.name)
+        file.mkdir()
+    yield
+    for file in files:
+        file.rmdir()
+        (folder / file.name).rename(file)
+
+
+def _launch(served: Served, first: str, last: str, expected: Sequence[str], *, only_missing: bool = False) -> str:
+    """The id of a backfill of days of the mode live, launched in a browser where there is one, else as it would."""
+    before = set(served.backfills())
+    if not found_browser():
+        return served.backfill(expected)
+    with _page() as page:
+        _launch_in_browser(page, served, f"[{first}...{last}]", only_missing=only_missing)
+    [launched] = set(served.backfills()) - before
+    return launched
+
+
+def _ended(served: Served, asked: Mapping[str, str]) -> dict[str, str]:
+    """How each backfill ended."""
+    assert wait_for(lambda: set(served.backfills().values()) <= OVER, 240), served.backfills()
+    states = served.backfills()
+    return {name: states[each] for name, each in asked.items()}
 
 
 @contextmanager
@@ -110,17 +175,19 @@ def _page() -> Iterator[Page]:
             browser.close()
 
 
-def _launch_in_browser(page: Page, served: Served) -> None:
+def _launch_in_browser(page: Page, served: Served, selected: str, *, only_missing: bool) -> None:
     page.goto(f"{served.url}/assets/json_parsed_parquet?view=partitions")
     page.get_by_role("button", name="Materialize…").click()
     dialog = page.get_by_role("dialog")
     days = dialog.get_by_placeholder("ex:")
-    days.fill(f"[{DAYS[5]}...{DAYS[7]}]")
+    days.fill(selected)
     days.press("Enter")
     dialog.get_by_text("Select a partition or create one").click()
     page.get_by_role("menuitem", name="live").click()
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Launch backfill").click()
+    if only_missing:
+        dialog.get_by_text("Backfill only failed and missing partitions within selection").click()
+    page.get_by_role("button", name="Launch").click()
     expect(page.get_by_text("Launch runs to materialize")).to_be_hidden()
 
 
@@ -143,7 +210,8 @@ def _materialized(served: Served) -> set[str]:
 def test_backfills_of_any_selection_make_exactly_those_partitions(story: Story) -> None:
     """One test, because tests that run beside each other would each start a Dagster of their own."""
     _assert_exactly_those_partitions(story)
-    _assert_a_run_for_each_contiguous_range(story)
+    _assert_what_was_launched_again_makes_exactly_what_was_left(story)
+    _assert_each_record_is_there_once(story)
     _assert_no_more_at_a_time_than_allowed(story)
     if found_browser() is None:
         pytest.skip("all but the UI was seen: no Chromium is on this machine (Debian: apt install chromium)")
@@ -151,19 +219,55 @@ def test_backfills_of_any_selection_make_exactly_those_partitions(story: Story) 
 
 
 def _assert_exactly_those_partitions(story: Story) -> None:
-    assert story.backfills == dict.fromkeys(("rectangle", "scattered", "browser"), "COMPLETED_SUCCESS")
-    assert _materialized(story.served) == {*RECTANGLE, *SCATTERED, *IN_BROWSER}
-    asked = len(RECTANGLE) + len(SCATTERED) + len(IN_BROWSER)
-    files = story.status.files
-    assert (files[FileState.SUCCEEDED], files[FileState.PENDING]) == (asked, len(DAYS) * len(MODES) - asked)
+    """A run for each contiguous range of a mode or of a day; a file that can't be read fails its run and no other."""
+    done = dict.fromkeys(("rectangle", "scattered", "browser"), "COMPLETED_SUCCESS")
+    assert story.backfills == {**done, **dict.fromkeys(("breaks", "breaks too"), "COMPLETED_FAILED")}
+    assert {name: _ranges(runs) for name, runs in story.runs.items()} == {
+        "rectangle": [RECTANGLE[0::2], RECTANGLE[1::2]],
+        "scattered": [[each] for each in SCATTERED],
+        "browser": [IN_BROWSER],
+        "breaks": [BREAKS],
+        "breaks too": [BREAKS_TOO],
+    }
 
 
-def _assert_a_run_for_each_contiguous_range(story: Story) -> None:
-    assert {name: len(runs) for name, runs in story.runs.items()} == {"rectangle": 2, "scattered": 3, "browser": 1}
+def _assert_what_was_launched_again_makes_exactly_what_was_left(story: Story) -> None:
+    assert set(story.again.backfills.values()) == {"COMPLETED_SUCCESS"}
+    assert {name: _ranges(runs) for name, runs in story.again.runs.items()} == {
+        "failed": [[BREAKS[1]]],
+        "all": [[each] for each in SCATTERED],
+        "failed or missing": [FAILED_OR_MISSING],
+    }
+
+
+def _assert_each_record_is_there_once(story: Story) -> None:
+    asked = {*RECTANGLE, *SCATTERED, *IN_BROWSER, *BREAKS, *REMAINDER}
+    assert _materialized(story.served) == asked
+    files = story.again.status.files
+    assert {state: count for state, count in files.items() if count} == {
+        FileState.SUCCEEDED: len(asked),
+        FileState.PENDING: len(DAYS) * len(MODES) - len(asked),
+    }
+    rows = Counter(f"{row['event_time'][:10]}|{row['mode']}" for row in published(story.folder / "lake"))
+    assert rows == dict.fromkeys(asked, 3)
+
+
+def _ranges(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The partitions of each run, in order."""
+    return sorted(_partitions(run) for run in runs)
+
+
+def _partitions(run: Mapping[str, Any]) -> list[str]:
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    (first, mode), (last, last_mode) = (
+        tags[f"dagster/asset_partition_range_{end}"].split("|") for end in ("start", "end")
+    )
+    assert mode == last_mode
+    return [f"{day}|{mode}" for day in DAYS[DAYS.index(first) : DAYS.index(last) + 1]]
 
 
 def _assert_no_more_at_a_time_than_allowed(story: Story) -> None:
-    runs = [run for runs in story.runs.values() for run in runs]
+    runs = [run for runs in (*story.runs.values(), *story.again.runs.values()) for run in runs]
     for run in runs:
         beside = [each for each in runs if each["startTime"] <= run["startTime"] < each["endTime"]]
         assert len(beside) <= int(SETTINGS["LAKE_MAX_RUNS"])
@@ -172,8 +276,8 @@ def _assert_no_more_at_a_time_than_allowed(story: Story) -> None:
 def _assert_green_cells_and_passed_checks_in_the_browser(story: Story) -> None:
     with _page() as page:
         page.goto(f"{story.served.url}/assets/json_parsed_parquet?view=partitions&partition=2026-02-06%7Clive")
-        expect(page.get_by_text("Materialized (12)")).to_be_visible()
-        expect(page.get_by_text("Missing (18)")).to_be_visible()
+        expect(page.get_by_text("Materialized (16)")).to_be_visible()
+        expect(page.get_by_text("Missing (14)")).to_be_visible()
         page.goto(f"{story.served.url}/assets/json_parsed_parquet?view=checks")
         expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(CHECKS))
         for check in CHECKS:

@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
+from dagster._core.storage.tags import SENSOR_NAME_TAG
 
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.defs.checks import CHECKS
@@ -349,6 +350,15 @@ def test_of_a_failed_selection_only_what_gained_rows_is_shown_as_materialized(
     assert "1 of 2 files were published. 1 failed and will be tried again" in _failure(result)
     assert platform.materialized() == {"2026-02-03|live"}
     assert _passed(platform, "2026-02-03|live") == ALL_PASSED
+
+
+def test_who_asks_for_a_partition_has_its_failed_files_tried_at_once(platform: Platform) -> None:
+    platform.land({"2026/week05/date=2026-02-03_mode=live.json": records("2026-02-03", "live")})
+    assert not platform.run_batch(lake=replace(platform.lake, engine=_BusyStore())).success
+    assert platform.materialize("2026-02-03|live", tags={SENSOR_NAME_TAG: "pending_files_sensor"}).success
+    assert platform.rows() == [], "the sensor's run leaves the ledger its pause"
+    assert platform.materialize("2026-02-03|live").success
+    assert len(platform.rows()) == 3
 
 
 class _BusyStore:

@@ -250,6 +250,7 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
     ("files_by_key", {"s3_key": "k", "etag": "e", "times_back": 0, "limit": 500}, "file_identity"),
     ("refused", REFUSED, "file_refused"),
     ("bring_back", {**REFUSED, "after": 0, "limit": 500}, "file_refused"),
+    ("hurry", {"days": [LIVE.day, TEST.day], "modes": [LIVE.mode_key, TEST.mode_key]}, "file_retry"),
 ]
 
 

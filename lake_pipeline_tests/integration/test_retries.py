@@ -29,6 +29,8 @@ from lake_pipeline_tests.factories import ndjson
 from lake_pipeline_tests.lakes import ingest, lake_at, land, published
 from lake_pipeline_tests.ledger_builders import (
     CONTRACT,
+    LIVE,
+    TEST,
     claim_some,
     file_row,
     found,
@@ -148,6 +150,15 @@ def test_what_somebody_claims_at_this_moment_is_not_brought_back(ledger: Ledger,
         connection.execute(text("SELECT FROM file_processing_status ORDER BY file_id LIMIT 1 FOR UPDATE"))
 
         assert list(ledger.bring_back(RefusedFiles())) == [1]
+
+
+def test_failed_files_of_chosen_partitions_need_not_wait_and_keep_their_attempts(ledger: Ledger) -> None:
+    ledger.register([*many(2), found(10, expected=TEST)])
+    ledger.fail(claim_some(ledger), TransientError("busy"), max_attempts=5)
+
+    assert ledger.hurry([LIVE]) == 2
+    assert ledger.hurry([LIVE]) == 0, "they have no pause left"
+    assert [(file.expected, file.attempts) for file in claim_some(ledger).files] == [(LIVE, 2), (LIVE, 2)]
 
 
 def test_released_files_can_be_claimed_at_once_and_their_worker_publishes_nothing(lake: Lake) -> None:

@@ -30,6 +30,18 @@ WHERE file_id = ANY (ARRAY(
 ))
 RETURNING file_id;
 
+-- name: hurry
+-- Lets the failed files that promise one of the given partitions be tried at once instead of after their pause.
+UPDATE file_processing_status SET next_attempt_at = now(), updated_at = now()
+WHERE file_id = ANY (ARRAY(
+    SELECT file_id FROM file_processing_status
+    WHERE processing_status = 'FAILED' AND next_attempt_at > now()
+        AND (expected_date, expected_mode) IN (
+            SELECT day, mode FROM unnest(CAST(:days AS date[]), CAST(:modes AS text[])) AS wanted (day, mode)
+        )
+    FOR UPDATE SKIP LOCKED
+));
+
 -- name: live_batches_of
 -- Batches that are not over, by their id or by their owner; an owner may be shortened to its host or its process.
 SELECT CAST(batch_id AS text) AS batch_id, state, owner FROM batch
