@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,3 +24,15 @@ def ahead(pool: Executor, work: Callable[[T], R], items: Iterable[T], depth: int
     finally:
         for each in begun:
             each.cancel()
+
+
+def next_ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
+    """The items, of which the next one is made, in a thread of its own, while one is used. Closing it closes them."""
+    with ThreadPoolExecutor(1, thread_name_prefix="next-ahead") as maker:
+        try:
+            begun = maker.submit(next, items, None)
+            while (item := begun.result()) is not None:
+                begun = maker.submit(next, items, None)
+                yield item
+        finally:
+            maker.submit(items.close).result()

@@ -7,14 +7,16 @@ It is a value that travels to other processes; each opens the store for itself. 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
 from operator import and_
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.acero as acero
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from pyarrow import fs
 
 from lake_pipeline.consume.versions import open_version
@@ -43,11 +45,29 @@ class FileVersion:
     partition: PartitionKey
 
     @property
-    def guarantee(self) -> Any:
-        """What its partition says about every row, as an expression."""
+    def constants(self) -> dict[str, Any]:
+        """What its partition says about every row: the values of the partition columns."""
         day = self.partition.day
-        values = {"year": day.year, "month": day.month, "day": day.day, "mode": self.partition.mode}
-        return reduce(and_, (pc.field(name) == pc.scalar(value) for name, value in values.items()))
+        return {"year": day.year, "month": day.month, "day": day.day, "mode": self.partition.mode}
+
+    @property
+    def guarantee(self) -> Any:
+        """The same as an expression."""
+        return reduce(and_, (pc.field(name) == pc.scalar(value) for name, value in self.constants.items()))
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which rows are wanted: an expression, and the columns that are read for it: those wanted, then those it names."""
+
+    where: Any
+    schema: pa.Schema
+
+    def applied(self, table: pa.Table) -> pa.Table:
+        """The rows that fit, in their order: a plan without threads keeps it, and other row groups have the cores."""
+        source = acero.Declaration("table_source", acero.TableSourceNodeOptions(table))
+        fitting = acero.Declaration("filter", acero.FilterNodeOptions(self.where), [source])
+        return fitting.to_table(use_threads=False)
 
 
 @dataclass(frozen=True)
@@ -60,17 +80,44 @@ class Piece:
     stop: int
     end: int
 
-    @property
-    def is_whole(self) -> bool:
-        return (self.start, self.stop) == (0, self.file.group_rows[self.group])
+    def read(self, schema: pa.Schema) -> pa.Table:
+        """Its rows with the columns of the schema, whenever the file was written."""
+        table = self.file.read(self.group, schema)
+        return table if self.stop - self.start == table.num_rows else table.slice(self.start, self.stop - self.start)
 
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A file whose footer was read. `group_rows` are the rows of its row groups."""
+    """A version whose footer was read. `group_rows` are the rows of its row groups."""
 
-    fragment: Any
-    group_rows: tuple[int, ...]
+    version: FileVersion
+    source: pa.NativeFile
+    reader: pq.ParquetFile = field(repr=False)
+
+    @cached_property
+    def group_rows(self) -> tuple[int, ...]:
+        metadata = self.reader.metadata
+        return tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
+
+    @cached_property
+    def fragment(self) -> Any:
+        """The file as filters are applied to it; its statistics and its partition rule out what does not fit."""
+        return _FORMAT.make_fragment(self.source, partition_expression=self.version.guarantee)
+
+    def read(self, group: int, schema: pa.Schema) -> pa.Table:
+        """A row group with the columns of the schema."""
+        # Row groups are read side by side; threads inside of each would only get into each other's way.
+        stored = self._reader().read_row_group(group, columns=schema.names, use_threads=False)
+        if stored.schema.equals(schema):
+            return pa.Table.from_arrays(stored.columns, schema=schema)
+        columns = [_as_wanted(field, stored, self.version.constants, self.group_rows[group]) for field in schema]
+        return pa.Table.from_arrays(columns, schema=schema)
+
+    def _reader(self) -> pq.ParquetFile:
+        if isinstance(self.source, pa.MemoryMappedFile):
+            return self.reader
+        # Fetches the columns of a row group together, and remembers them, so that no two threads can use the same one.
+        return pq.ParquetFile(self.source, metadata=self.reader.metadata, pre_buffer=True)
 
     def pieces(self, first: int, last: int, groups: frozenset[int]) -> list[Piece]:
         """What rows `first` to `last` of the file are, of some row groups."""
@@ -129,7 +176,11 @@ class CuratedFiles:
         return CuratedFiles(self.place, versions, self.schema, self.columns)
 
     def matching(self, where: Any) -> CuratedFiles:
-        """Without the files whose partition says that no row fits `where`. Opens none."""
+        """Without the files whose partition says that no row fits `where`. Opens none.
+
+        Raises `PermanentError` for an expression that does not fit the schema.
+        """
+        _check(where, self.schema)
         nowhere = fs.LocalFileSystem()
         fragments = [
             _FORMAT.make_fragment(str(number), nowhere, partition_expression=version.guarantee)
@@ -140,25 +191,34 @@ class CuratedFiles:
         versions = tuple(version for number, version in enumerate(self.versions) if number in kept)
         return CuratedFiles(self.place, versions, self.schema, self.columns)
 
-    @property
+    @cached_property
     def read_schema(self) -> pa.Schema:
         """The schema of what is read: the wanted columns, in their order."""
         return pa.schema([self.schema.field(name) for name in self.columns])
 
     def open(self, version: FileVersion) -> OpenFile:
         """Read the footer of a file. Raises `PermanentError` where it is gone, or is not what the ledger knows."""
-        file = open_version(self.store, version.key, version.etag)
+        source = open_version(self.store, version.key, version.etag)
         try:
-            fragment = _FORMAT.make_fragment(file, partition_expression=version.guarantee)
-            fragment.ensure_complete_metadata()
+            file = OpenFile(version, source, pq.ParquetFile(source, pre_buffer=False))
         except pa.ArrowException as error:
             raise PermanentError(f"{version.key} can't be read: {error}. Run `lake fsck`.") from error
-        groups = tuple(group.num_rows for group in fragment.row_groups)
-        if sum(groups) != version.rows:
+        if file.reader.metadata.num_rows != version.rows:
             raise PermanentError(
-                f"{version.key} has {sum(groups)} rows, and {version.rows} were published. Run `lake fsck`."
+                f"{version.key} has {file.reader.metadata.num_rows} rows, and {version.rows} were published. "
+                "Run `lake fsck`."
             )
-        return OpenFile(fragment, groups)
+        return file
+
+    def filter(self, where: Any) -> Filter | None:
+        """`where` for `read`; None where nothing is left out. Raises `PermanentError` for one that does not fit."""
+        if where is None:
+            return None
+        _check(where, self.schema)
+        named = [field for field in self.schema if _is_named(field.name, where, self.schema)]
+        return Filter(
+            where, pa.schema([*self.read_schema, *(field for field in named if field.name not in self.columns)])
+        )
 
     def groups_of(self, file: OpenFile, where: Any) -> frozenset[int]:
         """The row groups of which the statistics do not say that no row fits `where`."""
@@ -166,19 +226,12 @@ class CuratedFiles:
             return frozenset(range(len(file.group_rows)))
         return frozenset(group.id for group in file.fragment.subset(where, schema=self.schema).row_groups)
 
-    def read(self, piece: Piece, where: Any) -> pa.Table:
-        """The wanted columns of the rows of a piece that fit `where`."""
-        fragment = piece.file.fragment.subset(row_group_ids=[piece.group])
-        # Row groups are read side by side; threads inside of each would only get into each other's way.
-        read = partial(fragment.to_table, schema=self.schema, use_threads=False)
-        if piece.is_whole:
-            return read(columns=list(self.columns), filter=where)
-        if where is None:
-            table = read(columns=list(self.columns))
-            return table.slice(piece.start, piece.stop - piece.start)
-        # The filter may name a column that is not wanted, and positions are those before it.
-        table = read().slice(piece.start, piece.stop - piece.start)
-        return table.filter(where).select(list(self.columns))
+    def read(self, piece: Piece, filter: Filter | None) -> pa.Table:  # noqa: A002
+        """The wanted columns of the rows of a piece that fit the filter, in their order."""
+        if filter is None:
+            return piece.read(self.read_schema)
+        # Positions are those before the filter, which may name a column that is not wanted.
+        return filter.applied(piece.read(filter.schema)).select(list(self.columns))
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -187,3 +240,35 @@ class CuratedFiles:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "store"}
+
+
+def _as_wanted(wanted: pa.Field, stored: pa.Table, constants: dict[str, Any], rows: int) -> Any:
+    """A column of a row group as the schema has it: files of a day before it came lack it, or have another type."""
+    if wanted.name in constants:
+        return pa.repeat(pa.scalar(constants[wanted.name], wanted.type), rows)
+    place = stored.schema.get_field_index(wanted.name)
+    if place < 0:
+        return pa.nulls(rows, wanted.type)
+    column = stored.column(place)
+    return column if column.type == wanted.type else column.cast(wanted.type)
+
+
+def _check(where: Any, schema: pa.Schema) -> None:
+    try:
+        schema.empty_table().filter(where)
+    except pa.ArrowException as error:
+        told = str(error).partition(" in ")[0]
+        raise PermanentError(
+            f"The filter does not fit the table: {told}. There are {', '.join(schema.names)}."
+        ) from error
+
+
+def _is_named(name: str, where: Any, schema: pa.Schema) -> bool:
+    """Whether `where` names the column. An expression of pyarrow can't be asked; without the column it is refused."""
+    if name not in str(where):
+        return False
+    try:
+        pa.schema([field for field in schema if field.name != name]).empty_table().filter(where)
+    except pa.ArrowInvalid:
+        return True
+    return False

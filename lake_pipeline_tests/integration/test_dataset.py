@@ -7,6 +7,7 @@ import pickle
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,18 @@ def test_wanted_columns_come_in_their_order_and_a_filter_may_name_others(files: 
     assert sorted(numbers(iter(batches))) == list(range(41, ROWS))
     with pytest.raises(PermanentError, match="no column nope"):
         files.with_columns(["nope"])
+    unknown = pc.field("nope") > 1
+    for read in (lambda: files.matching(unknown), lambda: CuratedDataset(files=files, where=unknown).table()):
+        with pytest.raises(PermanentError, match=r"nope.*There are n, x"):
+            read()
+
+
+def test_what_older_files_have_differently_is_read_as_the_contract_has_it_now(files: CuratedFiles) -> None:
+    wider = pa.schema([("n", pa.float64()), ("x", pa.float64()), ("late", pa.list_(pa.struct([("a", pa.int64())])))])
+    seen_now = replace(files, schema=pa.schema([*wider, *list(SCHEMA)[2:]]), columns=("late", "n"))
+    table = CuratedDataset(files=seen_now, where=pc.field("late").is_null() & (pc.field("n") < 12.5)).table()
+    assert table.schema.types == [wider.field("late").type, pa.float64()]
+    assert table.column("n").to_pylist() == [float(n) for n in range(13)]
 
 
 def test_a_reader_travels_to_other_processes(files: CuratedFiles) -> None:
