@@ -75,6 +75,7 @@ def connect_lake(settings: Settings) -> Lake:
         quarantine_days=settings.quarantine_days,
         quarantine_warning=settings.quarantine_warning,
         fresh_hours=settings.fresh_hours,
+        usual_share=settings.usual_share,
     )
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 from lake_pipeline.defs import assets, consumers, jobs, schedules, sensors
 from lake_pipeline.defs.alerts import alert_sensor
 from lake_pipeline.defs.backlog_asset import lake_backlog
-from lake_pipeline.defs.maintenance import lake_fsck, upkeep_job
+from lake_pipeline.defs.maintenance import expectations_job, lake_fsck, upkeep_job
 from lake_pipeline.defs.partitions import lake_partitions
 from lake_pipeline.defs.resources import LAKE, lake_resource
 from lake_pipeline.settings import Settings
@@ -28,7 +28,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
 def _definitions(settings: Settings) -> dg.Definitions:
     partitions = lake_partitions(settings.first_date, settings.last_date)
     curated = assets.json_parsed_parquet(settings, partitions)
-    by_batch, sweeping = jobs.ingest_batch_job(curated.op), upkeep_job()
+    by_batch, sweeping, looking = jobs.ingest_batch_job(curated.op), upkeep_job(), expectations_job()
     listing, by_partition, comparing = jobs.listing_job(), jobs.partition_job(), jobs.fsck_job()
     return dg.Definitions(
         assets=dg.map_asset_specs(
@@ -41,7 +41,7 @@ def _definitions(settings: Settings) -> dg.Definitions:
                 *consumers.consumer_assets(settings),
             ],
         ),
-        jobs=[by_batch, by_partition, listing, comparing, sweeping],
+        jobs=[by_batch, by_partition, listing, comparing, looking, sweeping],
         sensors=[
             sensors.pending_files_sensor(settings, batch_job=by_batch, partition_job=by_partition),
             alert_sensor(settings),
@@ -50,6 +50,7 @@ def _definitions(settings: Settings) -> dg.Definitions:
         schedules=[
             schedules.weekly_listing(settings, listing),
             schedules.nightly_fsck(settings, comparing),
+            schedules.nightly_expectations(settings, looking),
             schedules.upkeep(settings, sweeping),
         ],
         # No asset hands Python values to another one; the default would write empty files for that.

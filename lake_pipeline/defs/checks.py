@@ -5,7 +5,7 @@ What is compared with what is decided in `ingest.verify` and `ingest.expectation
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from lake_pipeline.storage.zones import CURATED_NAME
 
 if TYPE_CHECKING:
-    from lake_pipeline.ingest.verdicts import PartitionVerdicts
+    from lake_pipeline.ingest.verdicts import PartitionVerdicts, Verdict
+    from lake_pipeline.model.partitions import PartitionKey
 
 GUARDS = {
     "row_count": "The rows in the partition's Parquet footers are the rows that the ledger says were published.",
@@ -28,7 +29,8 @@ GUARDS = {
 """Checks of what is there. They block: what they guard is wrong for every reader downstream."""
 
 EXPECTATIONS = {
-    "completeness": "Every known raw file whose key promises the partition is published; none was refused.",
+    "completeness": "Every known raw file whose key promises the partition is published, none was refused, and there "
+    "are at least LAKE_USUAL_SHARE of the rows that the same weekday had in the weeks before.",
     "quarantine_share": "At most LAKE_QUARANTINE_WARNING of the records in the partition's raw files are quarantined.",
     "freshness": "No raw file that promises the partition waits for longer than LAKE_FRESH_HOURS.",
 }
@@ -60,13 +62,15 @@ def check_specs(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckS
     ]
 
 
-def evaluations(verdicts: PartitionVerdicts, target: Target) -> Iterator[AssetCheckEvaluation]:
-    """The results of all checks of one partition.
+def evaluations(
+    partition: PartitionKey, verdicts: Iterable[tuple[str, Verdict]], target: Target
+) -> Iterator[AssetCheckEvaluation]:
+    """The results of checks of one partition, given by their names.
 
     Dagster's own `AssetCheckResult` carries no partition in a run over several of them (and none in a job of
     ops), so these events are made by hand; without the target the UI would show nothing.
     """
-    for name, verdict in verdicts.named():
+    for name, verdict in verdicts:
         yield AssetCheckEvaluation(
             asset_key=dg.AssetKey(CURATED_NAME),
             check_name=name,
@@ -76,7 +80,7 @@ def evaluations(verdicts: PartitionVerdicts, target: Target) -> Iterator[AssetCh
             description=verdict.text,
             severity=dg.AssetCheckSeverity.WARN if verdict.warns else dg.AssetCheckSeverity.ERROR,
             blocking=name in GUARDS,
-            partition=str(verdicts.partition),
+            partition=str(partition),
             target_materialization_data=AssetCheckEvaluationTargetMaterializationData(
                 run_id=target.run_id, storage_id=target.storage_id, timestamp=target.timestamp
             ),

@@ -1,19 +1,28 @@
-"""What keeps the lake in order by the clock: the asset `lake_fsck` with its check, and the sweep.
+"""What keeps the lake in order by the clock: the asset `lake_fsck` with its check, the sweep, and a look at partitions.
 
 What is compared, mended and swept is written in `ingest`; here it becomes runs that people see.
 """
 
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from pydantic import Field
 
+from lake_pipeline.defs.reporting import log_expectations
 from lake_pipeline.defs.resources import LakeResource
 
 FSCK_NAME = "lake_fsck"
 FSCK_CHECK = "clean"
 UPKEEP_JOB = "lake_upkeep_job"
+EXPECTATIONS_JOB = "expectations_job"
+
+LOOKED_BACK = timedelta(days=35)
+"""Five weeks: what lies further back changes with a run, which checks it anyway."""
+
+MOST_LOOKED_AT = 5_000
+"""Partitions in one night, the newest first; each leaves three events."""
 
 MOST_SHOWN = 50
 """Findings that are shown; a lake that lost a folder has millions."""
@@ -105,6 +114,36 @@ def upkeep_job() -> dg.JobDefinition:
         sweep()
 
     return upkeep
+
+
+def expectations_job() -> dg.JobDefinition:
+    """Looks again at the checks that change with time alone: a file that waits longer and longer, a week to compare."""
+
+    @dg.op(
+        description="Check completeness, quarantine share and freshness of the partitions of the last five weeks, and "
+        "of all that files wait for."
+    )
+    def check_expectations(context: dg.OpExecutionContext, lake: dg.ResourceParam[LakeResource]) -> None:
+        from lake_pipeline.ingest.expectations import expectations
+
+        opened = lake.open()
+        since = datetime.now(UTC).date() - LOOKED_BACK
+        partitions = opened.ledger.partitions_to_look_at(since=since, limit=MOST_LOOKED_AT)
+        found = expectations(opened, opened.ledger.partition_accounts(partitions))
+        told = log_expectations(context, found)
+        warned = sum(any(verdict.warns for verdict in verdicts.values()) for verdicts in found.values())
+        log.info("%d partitions were looked at, %d of them materialized: %d warn", len(found), told, warned)
+
+    @dg.job(
+        name=EXPECTATIONS_JOB,
+        executor_def=dg.in_process_executor,
+        description="Brings completeness, quarantine_share and freshness of the latest partitions up to date where no "
+        "run does: a file that waits makes no run, and its partition would look fresh for ever.",
+    )
+    def look_again() -> None:
+        check_expectations()
+
+    return look_again
 
 
 def _table(rows: list[str]) -> str:

@@ -7,7 +7,7 @@ for `conversion` to say.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
@@ -36,7 +36,7 @@ from lake_pipeline.storage.zones import CURATED_NAME
 if TYPE_CHECKING:
     from lake_pipeline.ingest.lake import Lake
     from lake_pipeline.ingest.result import BatchResult
-    from lake_pipeline.ingest.verdicts import PartitionVerdicts
+    from lake_pipeline.ingest.verdicts import PartitionVerdicts, Verdict
 
 Context: TypeAlias = dg.OpExecutionContext | dg.AssetExecutionContext
 
@@ -139,11 +139,38 @@ def log_checks(context: Context, reports: Sequence[PartitionReport]) -> None:
     latest = context.instance.get_latest_storage_id_by_partition(
         CURATED, DagsterEventType.ASSET_MATERIALIZATION, partitions=keys
     )
-    now, told = time.time(), list[tuple[str, AssetCheckEvaluation]]()
+    now, told = time.time(), list[AssetCheckEvaluation]()
     for report in reports:
         target = Target(run_id=context.run.run_id, storage_id=latest[str(report.partition)], timestamp=now)
-        told += [(_sentence(evaluation), evaluation) for evaluation in evaluations(report.verdicts, target)]
-    _log(context, DagsterEventType.ASSET_CHECK_EVALUATION, told)
+        told += evaluations(report.partition, report.verdicts.named(), target)
+    _log_evaluations(context, told)
+
+
+def log_expectations(context: Context, found: Mapping[PartitionKey, Mapping[str, Verdict]]) -> int:
+    """Check results of partitions that this run did not make; returns of how many.
+
+    Those that were never materialized have none: Dagster shows no result that is about no materialization.
+    """
+    latest = context.instance.get_latest_storage_id_by_partition(
+        CURATED, DagsterEventType.ASSET_MATERIALIZATION, partitions={str(partition) for partition in found}
+    )
+    made = {
+        record.storage_id: record
+        for record in context.instance.fetch_materializations(
+            dg.AssetRecordsFilter(CURATED, storage_ids=sorted(latest.values())), limit=max(1, len(latest))
+        ).records
+    }
+    told = list[AssetCheckEvaluation]()
+    for partition, verdicts in found.items():
+        if number := latest.get(str(partition)):
+            target = Target(run_id=made[number].run_id, storage_id=number, timestamp=made[number].timestamp)
+            told += evaluations(partition, verdicts.items(), target)
+    _log_evaluations(context, told)
+    return len(latest)
+
+
+def _log_evaluations(context: Context, evaluations: Sequence[AssetCheckEvaluation]) -> None:
+    _log(context, DagsterEventType.ASSET_CHECK_EVALUATION, [(_sentence(each), each) for each in evaluations])
 
 
 def _sentence(evaluation: AssetCheckEvaluation) -> str:

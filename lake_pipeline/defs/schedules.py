@@ -28,6 +28,16 @@ def nightly_fsck(settings: Settings, fsck_job: AssetJob) -> dg.ScheduleDefinitio
     )
 
 
+def nightly_expectations(settings: Settings, expectations_job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """Brings the checks of time up to date."""
+    return _schedule(
+        "nightly_expectations",
+        expectations_job,
+        settings.fsck_cron,
+        "Checks completeness and freshness of the latest partitions again (LAKE_FSCK_CRON), also where nothing runs.",
+    )
+
+
 def upkeep(settings: Settings, upkeep_job: dg.JobDefinition) -> dg.ScheduleDefinition:
     """Sweeps where nothing is ingested for a while."""
     return _schedule(

@@ -5,31 +5,81 @@ What is missing may still come and what was refused is known, so nothing here fa
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from statistics import median
 
+from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.verdicts import Verdict
 from lake_pipeline.ledger.promises import PartitionPromise
+from lake_pipeline.ledger.views import PartitionAccount
+from lake_pipeline.model.partitions import PartitionKey
 
 HOUR = timedelta(hours=1)
 
+FEWEST_WEEKS = 2
+"""Earlier weeks that are needed to say what is usual: a single one may have been odd itself."""
 
-def check_completeness(promise: PartitionPromise, raw_files: int) -> Verdict:
-    """Warns where files that promise the partition are not published; `raw_files` gave it rows."""
-    facts = {
+
+def expectations(
+    lake: Lake, accounts: Mapping[PartitionKey, PartitionAccount]
+) -> dict[PartitionKey, dict[str, Verdict]]:
+    """The verdicts on each partition of `accounts`, by the names of their checks. Only the ledger is read."""
+    promises, today = lake.ledger.partition_promises(accounts), datetime.now(UTC).date()
+    return {
+        partition: {
+            "completeness": check_completeness(
+                promises[partition], account, is_over=partition.day < today, usual_share=lake.usual_share
+            ),
+            "quarantine_share": check_quarantine_share(promises[partition], lake.quarantine_warning),
+            "freshness": check_freshness(promises[partition], lake.fresh_hours),
+        }
+        for partition, account in accounts.items()
+    }
+
+
+def check_completeness(
+    promise: PartitionPromise, account: PartitionAccount, *, is_over: bool, usual_share: float
+) -> Verdict:
+    """Warns where files that promise the partition are not published, or where it has far fewer rows than usual.
+
+    Nobody tells how many files a day should have, so what landed is compared with the same weekday of the four weeks
+    before: less than `usual_share` of their median warns, once the day `is_over`.
+    """
+    raw_files, usual = account.raw_files, _usual_rows(promise)
+    facts: dict[str, int | float] = {
         "published_files": raw_files,
         "pending_files": promise.pending,
         "failed_files": promise.failed,
         "quarantined_files": promise.refused,
+        "weeks_compared": len(promise.rows_of_weeks_before),
+        **({"usual_rows": usual} if usual is not None else {}),
     }
     missing = [
         *([f"{promise.pending} are pending and converted by themselves"] if promise.pending else []),
         *([f"{promise.failed} failed and are tried again by themselves"] if promise.failed else []),
         *([f"{promise.refused} are quarantined: `lake retry --dry-run` says why"] if promise.refused else []),
     ]
-    if not missing:
-        return Verdict(passed=True, text=f"{raw_files} raw files gave rows, and no other promises any", facts=facts)
-    text = f"Of the files that promise this partition {'; '.join(missing)}. {raw_files} raw files gave rows"
+    if missing:
+        text = f"Of the files that promise this partition {'; '.join(missing)}. {raw_files} raw files gave rows"
+        return Verdict(passed=True, warns=True, text=text, facts=facts)
+    known = f"{raw_files} raw files gave {account.rows} rows, and no other known file promises any"
+    if usual is None:
+        text = f"{known}. What is usual is not known: fewer than {FEWEST_WEEKS} of the 4 weeks before have this weekday"
+        return Verdict(passed=True, text=text, facts=facts)
+    text = f"{known}. Usual for this weekday, in {len(promise.rows_of_weeks_before)} weeks before: {usual:.0f} rows"
+    if not is_over or account.rows >= usual_share * usual:
+        return Verdict(passed=True, text=text, facts=facts)
+    text += (
+        f". Less than LAKE_USUAL_SHARE ({usual_share:.0%}) of it came: is the drop complete? `lake discover` finds "
+        "what has landed since"
+    )
     return Verdict(passed=True, warns=True, text=text, facts=facts)
+
+
+def _usual_rows(promise: PartitionPromise) -> float | None:
+    weeks = promise.rows_of_weeks_before
+    return median(weeks) if len(weeks) >= FEWEST_WEEKS else None
 
 
 def check_quarantine_share(promise: PartitionPromise, tolerated: float) -> Verdict:

@@ -21,7 +21,8 @@ class Lake:
     `rewrite_bytes` bounds the published bytes that a batch rewrites because a column becomes wider. `new_version` is
     what becomes of a file whose key comes again with other content. `quarantine_days` after they were written,
     quarantined records may be deleted by the store; None for never. Checks warn above `quarantine_warning`, the share
-    of a partition's records that are quarantined, and of files that wait for longer than `fresh_hours`.
+    of a partition's records that are quarantined, below `usual_share` of the rows that its weekday usually has, and of
+    files that wait for longer than `fresh_hours`.
     """
 
     store: ObjectStore
@@ -36,4 +37,5 @@ class Lake:
     new_version: NewVersion = NewVersion.REPLACE
     quarantine_days: int | None = None
     quarantine_warning: float = 0.01
+    usual_share: float = 0.5
     fresh_hours: float = 24.0

@@ -7,7 +7,7 @@ is what was promised is asked in `expectations`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -17,10 +17,9 @@ from lake_pipeline.contract.compatibility import can_read
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.paths import show_path
 from lake_pipeline.errors import LakeError
-from lake_pipeline.ingest.expectations import check_completeness, check_freshness, check_quarantine_share
+from lake_pipeline.ingest.expectations import expectations
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.verdicts import PartitionVerdicts, Verdict
-from lake_pipeline.ledger.promises import PartitionPromise
 from lake_pipeline.ledger.views import CuratedFile, PartitionAccount
 from lake_pipeline.model.partitions import PartitionKey
 
@@ -38,14 +37,14 @@ class _Footer:
 def verify(lake: Lake, partitions: Collection[PartitionKey]) -> list[PartitionVerdicts]:
     """Check each of `partitions` (sorted); one footer read per curated file."""
     accounts = lake.ledger.partition_accounts(partitions)
-    promises = lake.ledger.partition_promises(partitions)
+    expected = expectations(lake, accounts)
     contract = lake.ledger.contract()
     wanted = frozenset(lake.ledger.wanted_widenings())
     files: dict[PartitionKey, list[CuratedFile]] = {partition: [] for partition in partitions}
     for file in lake.ledger.curated_files(partitions):
         files[file.partition].append(file)
     return [
-        _verify_partition(lake, partition, accounts[partition], promises[partition], files[partition], contract, wanted)
+        _verify_partition(lake, partition, accounts[partition], expected[partition], files[partition], contract, wanted)
         for partition in sorted(files)
         if partition in accounts
     ]
@@ -55,7 +54,7 @@ def _verify_partition(
     lake: Lake,
     partition: PartitionKey,
     account: PartitionAccount,
-    promise: PartitionPromise,
+    expected: Mapping[str, Verdict],
     files: list[CuratedFile],
     contract: Contract | None,
     wanted: Collection[str],
@@ -67,9 +66,7 @@ def _verify_partition(
         row_count=_check_row_count(footers),
         schema=_check_schema(footers, contract, wanted),
         conservation=_check_conservation(footers, account),
-        completeness=check_completeness(promise, account.raw_files),
-        quarantine_share=check_quarantine_share(promise, lake.quarantine_warning),
-        freshness=check_freshness(promise, lake.fresh_hours),
+        **expected,
     )
 
 

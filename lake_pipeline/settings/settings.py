@@ -169,6 +169,10 @@ class Settings(BaseSettings):
     quarantine_warning: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False)
     """The share of a partition's records that may be quarantined before its check in Dagster warns, 0 to 1."""
 
+    usual_share: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
+    """The share of the rows that the same weekday usually has, below which the completeness of a partition warns in
+    Dagster, 0 to 1. With 0 it never does for that."""
+
     fresh_hours: float = Field(default=24.0, gt=0, le=8_760, allow_inf_nan=False)
     """How long a file may wait, in hours, before the check of its partition in Dagster warns."""
 
@@ -225,7 +229,7 @@ class Settings(BaseSettings):
     """When Dagster takes back the files of lost workers, archives what is left over and sweeps, in UTC."""
 
     fsck_cron: Cron = "0 2 * * *"
-    """When Dagster compares the store with the ledger, in UTC."""
+    """When Dagster compares the store with the ledger, and looks again at the checks of partitions, in UTC."""
 
     owner: Owner = "team:lake"
     """Who answers for the data, as Dagster shows it with each asset: an e-mail address or `team:name`."""

@@ -23,12 +23,14 @@ lake_fsck
     check clean blocks
 landing_files
 training_snapshot <- json_parsed_parquet
+job expectations_job
 job ingest_batch_job
 job json_parsed_parquet_job
 job lake_fsck_job
 job lake_upkeep_job
 job landing_files_job
 schedule lake_upkeep 17 * * * *
+schedule nightly_expectations 0 2 * * *
 schedule nightly_fsck 0 2 * * *
 schedule weekly_listing 0 6 * * 1
 sensor alert_on_failure

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from lake_pipeline.defs.maintenance import FSCK_CHECK, FSCK_NAME
+from lake_pipeline.defs.resources import LAKE
+from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ledger.owner import this_owner
 from lake_pipeline.model.states import FileState
-from lake_pipeline_tests.dagster.conftest import Platform, records
+from lake_pipeline_tests.dagster.conftest import OpenLake, Platform, records
 
 
-def _run(platform: Platform, job: str, run_config: dict[str, Any] | None = None) -> dg.ExecuteInProcessResult:
+def _run(
+    platform: Platform, job: str, run_config: dict[str, Any] | None = None, lake: Lake | None = None
+) -> dg.ExecuteInProcessResult:
     definition = platform.definitions().resolve_job_def(job)
-    return definition.execute_in_process(instance=platform.instance, raise_on_error=False, run_config=run_config)
+    return definition.execute_in_process(
+        instance=platform.instance,
+        raise_on_error=False,
+        run_config=run_config,
+        resources={LAKE: OpenLake(lake or platform.lake)},
+    )
 
 
 def _compare(platform: Platform, **config: bool) -> tuple[bool, bool, str]:
@@ -57,3 +68,24 @@ def test_the_sweep_gives_back_what_a_lost_worker_held(platform: Platform) -> Non
     assert ledger.status().files[FileState.PROCESSING] == 1
     assert _run(platform, "lake_upkeep_job").success
     assert ledger.status().files[FileState.PENDING] == 1
+
+
+def test_a_partition_that_nobody_converts_grows_old_all_the_same(platform: Platform) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    partition, old = f"{today}|live", "2026-01-05|live"
+    platform.land({f"2026/week05/date={today}_mode=live_1.json": records(today, "live")})
+    platform.land({"2026/week05/date=2026-01-05_mode=live_1.json": records("2026-01-05", "live")})
+    platform.run_batch()
+    before = platform.checks(partition)
+    assert before["freshness"][0]
+
+    # A file that waits, for a partition of this week and for one of long ago, and one that nothing was ever made for.
+    for day in (today, "2026-01-05", "2026-01-06"):
+        platform.land({f"2026/week05/date={day}_mode=live_2.json": records(day, "live")})
+    assert _run(platform, "expectations_job", lake=replace(platform.lake, fresh_hours=1e-9)).success
+
+    for each in (partition, old):
+        after = platform.checks(each)
+        assert (after["freshness"][0], after["completeness"][0]) == (False, False), each
+        assert after["row_count"] == before["row_count"], "what readers see is not looked at"
+    assert platform.materialized() == {partition, old}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 import dagster as dg
@@ -312,6 +313,34 @@ def test_a_refused_file_makes_the_checks_of_its_partition_warn(platform: Platfor
     found = {each.check_name: each.description or "" for each in _evaluations(platform, result)}
     assert "1 are quarantined: `lake retry --dry-run` says why" in found["completeness"]
     assert "3 of 6 records in its raw files are quarantined (50.00%)" in found["quarantine_share"]
+
+
+def test_far_fewer_rows_than_the_weekday_had_in_the_weeks_before_make_completeness_warn(platform: Platform) -> None:
+    weeks = ("2026-01-06", "2026-01-13", "2026-01-20")
+    platform.land({"2026/week05/earlier.json": b"".join(records(day, "live", 10) for day in weeks)})
+    assert _warnings(platform, platform.run_batch()) == set()
+
+    platform.land({"2026/week06/a.json": records("2026-01-27", "live", 4) + records("2026-01-28", "live", 1)})
+    result = platform.run_batch()
+    assert result.success
+    told = {(each.check_name, each.partition): each for each in _evaluations(platform, result)}
+    few, first = told["completeness", "2026-01-27|live"], told["completeness", "2026-01-28|live"]
+    assert (few.passed, few.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "gave 4 rows" in (few.description or "")
+    assert "in 3 weeks before: 10 rows. Less than LAKE_USUAL_SHARE (50%)" in (few.description or "")
+    assert first.passed
+    assert "What is usual is not known" in (first.description or "")
+
+    platform.land({"2026/week06/b.json": records("2026-01-27", "live", 1)})
+    assert _warnings(platform, platform.run_batch()) == set(), "the rest has come"
+
+
+def test_the_day_that_is_not_over_may_have_few_rows(platform: Platform) -> None:
+    today = datetime.now(UTC).date()
+    weeks = [(today - timedelta(days=7 * back)).isoformat() for back in (1, 2)]
+    platform.land({"2026/week05/a.json": b"".join(records(day, "live", 10) for day in weeks)})
+    platform.land({"2026/week06/b.json": records(today.isoformat(), "live", 1)})
+    assert _warnings(platform, platform.run_batch()) == set()
 
 
 def test_quarantined_records_warn_above_the_tolerated_share(platform: Platform) -> None:

@@ -109,7 +109,7 @@ CROSS JOIN LATERAL (
 SELECT wanted.day, wanted.mode, waiting.pending, waiting.failed, now() - waiting.since AS waiting_for, refused.files AS refused,
     CAST(source.rows_read + refused.rows_read AS bigint) AS rows_read,
     CAST(source.rows_quarantined + refused.rows_quarantined AS bigint) AS rows_quarantined,
-    source.newest, source.newest_took
+    source.newest, source.newest_took, earlier.rows AS rows_of_weeks_before
 FROM unnest(CAST(:days AS date[]), CAST(:modes AS text[])) AS wanted (day, mode)
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE processing_status = 'PENDING') AS pending,
@@ -132,7 +132,29 @@ CROSS JOIN LATERAL (
         SELECT lineage.file_id FROM curated_file JOIN lineage USING (curated_file_id)
         WHERE removed_commit IS NULL AND partition_date = wanted.day AND partition_mode = wanted.mode
     )
-) AS source;
+) AS source
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(week.rows), '{}') AS rows FROM (
+        SELECT CAST(sum(rows) AS bigint) AS rows FROM curated_file
+        WHERE removed_commit IS NULL AND partition_mode = wanted.mode AND partition_date IN (
+            wanted.day - 7, wanted.day - 14, wanted.day - 21, wanted.day - 28
+        )
+        GROUP BY partition_date
+    ) AS week
+) AS earlier;
+
+-- name: partitions_to_look_at
+-- The newest partitions that are published since a day, or that files wait for, those with a pause included.
+SELECT day, mode FROM (
+    SELECT partition_date AS day, partition_mode AS mode FROM curated_file
+    WHERE removed_commit IS NULL AND partition_date >= :since
+    UNION
+    SELECT expected_date, expected_mode FROM backlog_change
+    WHERE expected_date IS NOT NULL GROUP BY expected_date, expected_mode HAVING sum(files) > 0
+    UNION
+    SELECT expected_date, expected_mode FROM file_processing_status
+    WHERE processing_status = 'FAILED' AND expected_date IS NOT NULL
+) AS found ORDER BY day DESC, mode LIMIT :limit;
 
 -- name: curated_extent
 -- The first and the last published day, and every published mode.
