@@ -6,9 +6,10 @@ It is a value that travels to other processes; each opens the store for itself. 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from operator import and_
 from typing import Any
 
@@ -233,13 +234,15 @@ class CuratedFiles:
         # Positions are those before the filter, which may name a column that is not wanted.
         return filter.applied(piece.read(filter.schema)).select(list(self.columns))
 
-    @cached_property
+    @property
     def store(self) -> ObjectStore:
-        """The store, opened once for each process."""
-        return open_store(self.place)
+        """The store, opened once for each process: one that was forked must not share connections."""
+        return _store_of(self.place, os.getpid())
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "store"}
+
+@lru_cache
+def _store_of(place: Place, process: int) -> ObjectStore:  # noqa: ARG001
+    return open_store(place)
 
 
 def _as_wanted(wanted: pa.Field, stored: pa.Table, constants: dict[str, Any], rows: int) -> Any:

@@ -6,6 +6,7 @@ Needs the extra `torch`.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -91,7 +92,7 @@ class CuratedRows(Dataset[dict[str, Any]]):
         self._fill = fill or {}
         self._kept_groups = kept_groups
         self._ends = np.cumsum([version.rows for version in self._files.versions], dtype=np.int64).tolist()
-        self._opened: dict[int, OpenFile] = {}
+        self._opened: dict[tuple[int, int], OpenFile] = {}
         self._groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
 
     def __len__(self) -> int:
@@ -130,9 +131,11 @@ class CuratedRows(Dataset[dict[str, Any]]):
         raise AssertionError("a file has the rows that were counted when it was opened")
 
     def _file(self, number: int) -> OpenFile:
-        if number not in self._opened:
-            self._opened[number] = self._files.open(self._files.versions[number])
-        return self._opened[number]
+        # A worker that was forked has what its parent has opened, and must not share connections with it.
+        own = os.getpid(), number
+        if own not in self._opened:
+            self._opened[own] = self._files.open(self._files.versions[number])
+        return self._opened[own]
 
     def _group(self, file: int, group: int) -> pa.Table:
         found = self._groups.pop((file, group), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections import Counter
 from collections.abc import Iterator
@@ -210,6 +211,15 @@ def test_a_reader_travels_to_other_processes(files: CuratedFiles) -> None:
     dataset = CuratedDataset(files=files, where=pc.field("n") < 30, seed=3)
     numbers(dataset.batches())
     assert numbers(pickle.loads(pickle.dumps(dataset)).batches()) == numbers(dataset.batches())
+
+
+def test_a_forked_reader_shares_no_store_with_its_parent(files: CuratedFiles) -> None:
+    own = files.store
+    assert files.store is own
+    child = os.fork()
+    if child == 0:
+        os._exit(int(files.store is own))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_memory_is_bounded_by_what_is_read_ahead(files: CuratedFiles, monkeypatch: pytest.MonkeyPatch) -> None:
