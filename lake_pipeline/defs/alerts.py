@@ -4,6 +4,7 @@ What counts as a failure is decided by runs (docs/decisions/0017), here it is on
 """
 
 import json
+import logging
 import urllib.request
 from collections.abc import Callable
 from typing import TypeAlias
@@ -34,17 +35,23 @@ def alert_sensor(settings: Settings, sink: Sink | None = None) -> dg.SensorDefin
         description="Tells each failed run to LAKE_ALERTS (an SNS topic or a webhook), and to the log of this sensor.",
     )
     def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
-        subject, text = alert_of(context, settings.ui_url)
-        context.log.error(f"{subject}\n{text}")
-        if tell is None:
-            return
-        try:
-            tell(subject, text)
-        except (OSError, LakeError) as error:
-            # A tick that fails is tried again for all runs since, so a sink that is away would repeat itself for ever.
-            context.log.error(f"LAKE_ALERTS could not be told: {error}")
+        # A tick that fails is tried again for all runs since, so a sink that is away would repeat itself for ever.
+        was_told(tell, *alert_of(context, settings.ui_url), context.log)
 
     return alert_on_failure
+
+
+def was_told(sink: Sink | None, subject: str, text: str, log: logging.Logger) -> bool:
+    """Tell the log and the sink, if there is one; whether that worked. The log says why it did not."""
+    log.error(f"{subject}\n{text}")
+    if sink is None:
+        return True
+    try:
+        sink(subject, text)
+    except (OSError, LakeError) as error:
+        log.error(f"LAKE_ALERTS could not be told: {error}")
+        return False
+    return True
 
 
 def alert_of(context: dg.RunFailureSensorContext, ui_url: str | None) -> tuple[str, str]:

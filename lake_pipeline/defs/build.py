@@ -12,6 +12,7 @@ from lake_pipeline.defs.backlog_asset import lake_backlog
 from lake_pipeline.defs.maintenance import expectations_job, lake_fsck, upkeep_job
 from lake_pipeline.defs.partitions import lake_partitions
 from lake_pipeline.defs.resources import LAKE, lake_resource
+from lake_pipeline.defs.watching import watch_sensor
 from lake_pipeline.settings import Settings
 
 
@@ -45,6 +46,7 @@ def _definitions(settings: Settings) -> dg.Definitions:
         sensors=[
             sensors.pending_files_sensor(settings, batch_job=by_batch, partition_job=by_partition),
             alert_sensor(settings),
+            watch_sensor(settings),
             *([sensors.landing_events_sensor(settings)] if settings.events_queue_url else []),
         ],
         schedules=[

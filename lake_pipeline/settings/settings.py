@@ -235,8 +235,8 @@ class Settings(BaseSettings):
     """Who answers for the data, as Dagster shows it with each asset: an e-mail address or `team:name`."""
 
     alerts: AlertTarget | None = Field(default=None, repr=False)
-    """Where failed runs of Dagster are told, beside the log: the ARN of an SNS topic, or the URL of a webhook that
-    takes `{"text": …}`, as Slack's do."""
+    """Where failed runs and other troubles of Dagster are told, beside the log: the ARN of an SNS topic, or the URL of
+    a webhook that takes `{"text": …}`, as Slack's do."""
 
     ui_url: HttpUrl | None = None
     """The address of the Dagster UI, for links in alerts."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
 from lake_pipeline.defs.alerts import Sink, alert_sensor, sink_of
+from lake_pipeline.defs.sensors import ADD_ONLY
 from lake_pipeline.settings import load_settings
 from lake_pipeline_tests.aws.server import AwsServer
 from lake_pipeline_tests.dagster.conftest import Platform, records
+from lake_pipeline_tests.dagster.webhooks import webhook
 
 
 def _failure(platform: Platform) -> dg.RunFailureSensorContext:
@@ -22,7 +21,10 @@ def _failure(platform: Platform) -> dg.RunFailureSensorContext:
     platform.land({"2026/week05/a.json": records("2026-02-03", "live")})
     platform.run_batch()
     next((platform.settings.directory / "raw-json-data-processed").rglob("a.json")).unlink()
-    result = platform.materialize("2026-02-03|live")
+    return _context(platform, platform.materialize("2026-02-03|live"))
+
+
+def _context(platform: Platform, result: dg.ExecuteInProcessResult) -> dg.RunFailureSensorContext:
     assert not result.success
     return dg.build_run_status_sensor_context(
         sensor_name="alert_on_failure",
@@ -37,32 +39,6 @@ def _tell(platform: Platform, context: dg.RunFailureSensorContext, sink: Sink | 
     alert_sensor(settings, sink)(context)
 
 
-@contextmanager
-def _webhook(status: int = 200) -> Iterator[tuple[str, list[str]]]:
-    """The URL of a webhook on this machine, and the texts it was told."""
-    told: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # its name is given
-            body = self.rfile.read(int(self.headers["content-length"]))
-            told.append(json.loads(body)["text"])
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hook", told
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_a_failed_run_is_told_with_its_partition_its_reason_and_a_link(platform: Platform) -> None:
     told: list[tuple[str, str]] = []
     context = _failure(platform)
@@ -74,14 +50,30 @@ def test_a_failed_run_is_told_with_its_partition_its_reason_and_a_link(platform:
     assert text.endswith(f"https://dagster.example.org/runs/{context.dagster_run.run_id}")
 
 
+def test_a_failed_guard_is_told_with_its_check_and_its_partition(platform: Platform) -> None:
+    platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
+    platform.run_batch()
+    [curated] = (platform.settings.directory / "json_parsed_parquet").rglob("*.parquet")
+    pq.write_table(pq.ParquetFile(curated).read().slice(0, 2), curated)
+    told: list[str] = []
+    _tell(
+        platform,
+        _context(platform, platform.materialize("2026-02-03|live", ADD_ONLY)),
+        lambda _, text: told.append(text),
+    )
+    [text] = told
+    assert "Partition 2026-02-03|live: check row_count failed: " in text
+    assert "2 rows, the ledger says 3" in text
+
+
 def test_a_webhook_is_told_as_slack_wants_it(platform: Platform) -> None:
-    with _webhook() as (url, told):
+    with webhook() as (url, told):
         _tell(platform, _failure(platform), sink_of(url))
     assert [text.splitlines()[0] for text in told] == ["*Lake: a run of json_parsed_parquet_job failed*"]
 
 
 def test_a_sink_that_does_not_take_it_fails_no_tick(platform: Platform) -> None:
-    with _webhook(status=500) as (url, told):
+    with webhook(500) as (url, told):
         _tell(platform, _failure(platform), sink_of(url))
     assert len(told) == 1
 

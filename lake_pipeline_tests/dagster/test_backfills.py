@@ -24,6 +24,7 @@ from lake_pipeline.settings import load_settings
 from lake_pipeline_tests.browsers import FLAGS, found_browser
 from lake_pipeline_tests.dagster.conftest import records
 from lake_pipeline_tests.dagster.serving import Served, dagster_dev, wait_for
+from lake_pipeline_tests.dagster.webhooks import webhook
 from lake_pipeline_tests.lakes import land, published
 
 DAYS = [f"2026-02-{day:02}" for day in range(1, 11)]
@@ -42,6 +43,9 @@ REMAINDER = [f"{day}|live" for day in DAYS[2:5]]
 """A selection of which one partition is there, one failed and one was never asked for."""
 
 FAILED_OR_MISSING = REMAINDER[1:]
+
+ALERTS = 4
+"""Two runs that fail, and their two backfills."""
 
 PATIENCE = 90_000
 """Milliseconds that the browser is waited for: a page takes seconds, and tests run beside each other."""
@@ -72,6 +76,7 @@ class Story:
     runs: dict[str, list[dict[str, Any]]]
     backfills: dict[str, str]
     again: Again
+    alerts: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,21 +94,21 @@ def _key(partition: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def platform_with_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
+def platform_with_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path, list[str]]]:
     folder = tmp_path_factory.mktemp("served")
     land(
         folder / "lake",
         {_key(f"{day}|{mode}"): records(day, mode) for day in DAYS for mode in MODES},
     )
-    with dagster_dev(folder, SETTINGS) as served:
+    with webhook() as (url, alerts), dagster_dev(folder, {**SETTINGS, "LAKE_ALERTS": url}) as served:
         served.list_landing_zones()
         served.add_modes(MODES)
-        yield served, folder
+        yield served, folder, alerts
 
 
 @pytest.fixture(scope="module")
-def story(platform_with_files: tuple[Served, Path]) -> Story:
-    served, folder = platform_with_files
+def story(platform_with_files: tuple[Served, Path, list[str]]) -> Story:
+    served, folder, alerts = platform_with_files
     with _unreadable(folder):
         asked = {
             "rectangle": served.backfill(RECTANGLE),
@@ -113,6 +118,8 @@ def story(platform_with_files: tuple[Served, Path]) -> Story:
             "browser": _launch(served, DAYS[5], DAYS[7], IN_BROWSER),
         }
         backfills = _ended(served, asked)
+    # Before it is mended: runs are looked at each half minute, other troubles each minute.
+    assert wait_for(lambda: len(alerts) >= ALERTS, 120), alerts
     again = {
         "failed": served.backfill_again(asked["breaks"]),
         "all": served.backfill_again(asked["scattered"], all_steps=True),
@@ -128,6 +135,7 @@ def story(platform_with_files: tuple[Served, Path]) -> Story:
             status=_ledger_status(folder),
         ),
         runs={name: served.runs_of(each) for name, each in asked.items()},
+        alerts=alerts,
     )
 
 
@@ -213,6 +221,7 @@ def test_backfills_of_any_selection_make_exactly_those_partitions(story: Story) 
     _assert_what_was_launched_again_makes_exactly_what_was_left(story)
     _assert_each_record_is_there_once(story)
     _assert_no_more_at_a_time_than_allowed(story)
+    _assert_what_failed_was_told_once(story)
     if found_browser() is None:
         pytest.skip("all but the UI was seen: no Chromium is on this machine (Debian: apt install chromium)")
     _assert_green_cells_and_passed_checks_in_the_browser(story)
@@ -271,6 +280,14 @@ def _assert_no_more_at_a_time_than_allowed(story: Story) -> None:
     for run in runs:
         beside = [each for each in runs if each["startTime"] <= run["startTime"] < each["endTime"]]
         assert len(beside) <= int(SETTINGS["LAKE_MAX_RUNS"])
+
+
+def _assert_what_failed_was_told_once(story: Story) -> None:
+    runs = [text for text in story.alerts if text.startswith("*Lake: a run of ")]
+    backfills = [text for text in story.alerts if text.startswith("*Lake: backfill ")]
+    assert (len(runs), len(backfills), len(story.alerts)) == (2, 2, ALERTS), story.alerts
+    assert all("1 failed and will be tried again" in text for text in runs)
+    assert all("1 of its 1 runs failed" in text for text in backfills)
 
 
 def _assert_green_cells_and_passed_checks_in_the_browser(story: Story) -> None:

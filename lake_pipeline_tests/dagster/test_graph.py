@@ -34,6 +34,7 @@ schedule nightly_expectations 0 2 * * *
 schedule nightly_fsck 0 2 * * *
 schedule weekly_listing 0 6 * * 1
 sensor alert_on_failure
+sensor alert_on_trouble
 sensor landing_events_sensor
 sensor pending_files_sensor"""
 
