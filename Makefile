@@ -87,6 +87,7 @@ glue-bundle: $(INSTALLED) ## Build what Glue runs into dist/glue (`lake provisio
 docs: $(INSTALLED) ## Write docs/settings.md and docs/policies anew from the code
 	@$(BIN)/python -m lake_pipeline.settings.page > docs/settings.md
 	@LAKE_ROOT=s3://your-bucket LAKE_GLUE_ROLE=arn:aws:iam::123456789012:role/lake-glue \
+		LAKE_ATHENA_OUTPUT=s3://your-results/athena/ \
 		$(BIN)/lake provision --policies docs/policies > /dev/null
 
 screenshots: $(INSTALLED) ## Make docs/images anew from a running UI (needs a Chromium)

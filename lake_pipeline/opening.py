@@ -164,6 +164,8 @@ def provisioning_choices(settings: Settings) -> Choices:
         glue_minutes=settings.glue_minutes,
         glue_runs=settings.max_runs,
         ledger_secret=settings.ledger_secret,
+        athena_workgroup=settings.athena_workgroup,
+        athena_output=settings.athena_output,
     )
 
 

@@ -1,4 +1,4 @@
-"""IAM policies with the least that each role needs: the Dagster host, the Glue job, and whoever provisions.
+"""IAM policies with the least that each role needs: the Dagster host, the Glue job, who provisions and who queries.
 
 A test runs the pipeline against a server that records every call: each call must be allowed, and each statement used.
 """
@@ -142,12 +142,64 @@ def provisioner_policy(choices: Choices) -> Policy:
     )
 
 
+def athena_policy(choices: Choices) -> Policy:
+    """For whoever queries through Athena, which finds, reads and writes in their name: published rows and no more.
+
+    Raw files, quarantine and what snapshots retain stay closed. Without LAKE_ATHENA_OUTPUT the place of the results is
+    the workgroup's, and its part is left out.
+    """
+    return _policy(
+        _statement(
+            "RunQueries",
+            [
+                "athena:StartQueryExecution",
+                "athena:GetQueryExecution",
+                "athena:GetQueryResults",
+                "athena:StopQueryExecution",
+            ],
+            [f"arn:aws:athena:*:*:workgroup/{choices.athena_workgroup}"],
+        ),
+        # Athena looks at the database `default`, too, whatever is queried.
+        _statement(
+            "FindTheTable",
+            ["glue:GetDatabase", "glue:GetTable"],
+            [*_catalog_resources(choices), "arn:aws:glue:*:*:database/default"],
+        ),
+        _statement("FindTheBucket", ["s3:GetBucketLocation"], [_bucket(choices)]),
+        {
+            **_statement("FindPublishedFiles", ["s3:ListBucket"], [_bucket(choices)]),
+            "Condition": {"StringLike": {"s3:prefix": [f"{choices.place.prefix}{zones.CURATED}*"]}},
+        },
+        _statement("ReadPublishedFiles", ["s3:GetObject"], _keys(choices, [f"{zones.CURATED}*"])),
+        *(_results(choices.athena_output) if choices.athena_output is not None else []),
+    )
+
+
+def _results(output: str) -> list[Policy]:
+    """What keeping results under `output` takes; they are written in parts."""
+    bucket, _, folder = output.removeprefix("s3://").partition("/")
+    prefix = f"{folder.rstrip('/')}/" if folder.strip("/") else ""
+    return [
+        _statement(
+            "FindThePlaceOfResults",
+            ["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
+            [f"arn:aws:s3:::{bucket}"],
+        ),
+        _statement(
+            "KeepResults",
+            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+            [f"arn:aws:s3:::{bucket}/{prefix}*"],
+        ),
+    ]
+
+
 def policies(choices: Choices) -> dict[str, Policy]:
     """All of them, by the name of the file they are written to."""
     return {
         "dagster-host.json": host_policy(choices),
         "glue-job.json": glue_policy(choices),
         "provisioner.json": provisioner_policy(choices),
+        "athena-reader.json": athena_policy(choices),
     }
 
 
@@ -161,13 +213,16 @@ def _statement(sid: str, actions: Sequence[str], resources: Sequence[str]) -> Po
 
 def _catalog(sid: str, choices: Choices) -> Policy:
     """What keeping database and table up to date takes."""
-    resources = [
+    actions = ["glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable"]
+    return _statement(sid, actions, _catalog_resources(choices))
+
+
+def _catalog_resources(choices: Choices) -> list[str]:
+    return [
         "arn:aws:glue:*:*:catalog",
         f"arn:aws:glue:*:*:database/{choices.glue_database}",
         f"arn:aws:glue:*:*:table/{choices.glue_database}/{zones.CURATED_NAME}",
     ]
-    actions = ["glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable"]
-    return _statement(sid, actions, resources)
 
 
 def _bucket(choices: Choices) -> str:

@@ -17,7 +17,7 @@ from lake_pipeline.convert.glue import GlueEngine
 from lake_pipeline.ingest.batch import ingest_all
 from lake_pipeline.opening import open_lake
 from lake_pipeline.provision.lake import Choices
-from lake_pipeline.provision.policies import glue_policy, host_policy, policies, provisioner_policy
+from lake_pipeline.provision.policies import athena_policy, glue_policy, host_policy, policies, provisioner_policy
 from lake_pipeline.settings import load_settings
 from lake_pipeline.storage.places import S3Place
 from lake_pipeline.storage.zones import CURATED, retained_key
@@ -58,6 +58,7 @@ ACTIONS = {
     "PutBucketLifecycleConfiguration": ["s3:PutLifecycleConfiguration"],
     "GetBucketNotificationConfiguration": ["s3:GetBucketNotification"],
     "PutBucketNotificationConfiguration": ["s3:PutBucketNotification"],
+    "GetBucketLocation": ["s3:GetBucketLocation"],
     "DeleteMessageBatch": ["sqs:DeleteMessage"],
 }
 """The IAM actions that an API operation needs."""
@@ -254,8 +255,58 @@ def test_who_provisions_may_do_what_it_takes_and_nothing_more(aws: AwsServer, ch
     )
 
 
+def test_who_queries_through_athena_may_do_what_it_takes_and_nothing_more(
+    aws: AwsServer, choices: Choices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, results = choices.place.bucket, aws.new_bucket()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ATHENA", aws.endpoint)
+    monkeypatch.setenv("LAKE_ATHENA_OUTPUT", f"s3://{results}/athena")
+    land_all(aws, bucket, week="05")
+    lake("discover")
+    lake("ingest")
+    lake("catalog", "sync")
+    aws.seed_athena({"n": "bigint"}, [["1"]])
+    with aws.recorded() as calls, aws.athena(scanned=1):
+        lake("query", "SELECT count(*) AS n FROM json_parsed_parquet", "--engine", "athena")
+        as_athena(aws, choices, results)
+        begun = aws.client("athena").start_query_execution(QueryString="SELECT 1")
+        aws.client("athena").stop_query_execution(QueryExecutionId=begun["QueryExecutionId"])
+    policy = athena_policy(replace(choices, athena_output=f"s3://{results}/athena"))
+    compare(policy, [call for call in calls if call["bucket"] in (bucket, results, "")])
+
+    assert [each["Sid"] for each in athena_policy(choices)["Statement"]] == [
+        each["Sid"] for each in policy["Statement"] if "Results" not in each["Sid"]
+    ]
+    for key in ("2026/week05/a.json", "raw-json-data-processed/a.json", "quarantine/a.parquet", "retained/a.parquet"):
+        denied = f"arn:aws:s3:::{bucket}/lake/{key}"
+        assert not any(allows(each, "s3:GetObject", denied) for each in policy["Statement"])
+
+
+def as_athena(aws: AwsServer, choices: Choices, results: str) -> None:
+    """What Athena does in the name of who queries, as its documentation tells: moto asks neither Glue nor S3."""
+    glue, s3, bucket = aws.client("glue"), aws.client(), choices.place.bucket
+    glue.get_database(Name=choices.glue_database)
+    glue.get_table(DatabaseName=choices.glue_database, Name="json_parsed_parquet")
+    s3.get_bucket_location(Bucket=bucket)
+    [*_, found] = s3.list_objects_v2(Bucket=bucket, Prefix=f"lake/{CURATED}")["Contents"]
+    s3.get_object(Bucket=bucket, Key=found["Key"])
+    s3.get_bucket_location(Bucket=results)
+    s3.list_multipart_uploads(Bucket=results)
+    for number in range(2):
+        of = {"Bucket": results, "Key": f"athena/{number}.csv"}
+        upload = {**of, "UploadId": s3.create_multipart_upload(**of)["UploadId"]}
+        part = {"PartNumber": 1, "ETag": s3.upload_part(**upload, PartNumber=1, Body=b"n")["ETag"]}
+        s3.list_parts(**upload)
+        if number:
+            s3.abort_multipart_upload(**upload)
+        else:
+            s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [part]})
+            s3.get_object(**of)
+
+
 def test_the_policies_in_docs_are_those_of_the_code(choices: Choices, tmp_path: Path) -> None:
-    example = Choices(place=S3Place(bucket="your-bucket", access=AwsAccess()), glue_role=ROLE)
+    place = S3Place(bucket="your-bucket", access=AwsAccess())
+    example = Choices(place=place, glue_role=ROLE, athena_output="s3://your-results/athena/")
     for name, policy in policies(example).items():
         path = REPOSITORY / "docs/policies" / name
         assert json.loads(path.read_text()) == policy, "docs/policies is old: run make docs"
