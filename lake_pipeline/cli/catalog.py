@@ -19,18 +19,15 @@ def catalog() -> None:
 @as_json
 def ddl(json_: bool) -> None:
     """Print the CREATE TABLE statement of the curated table, as Athena takes it."""
-    from lake_pipeline.errors import PermanentError
     from lake_pipeline.opening import open_lake, s3_place_of
-    from lake_pipeline.provision.catalog import curated_table
+    from lake_pipeline.provision.catalog import required_table
     from lake_pipeline.provision.ddl import create_table
     from lake_pipeline.settings import load_settings
 
     settings = load_settings()
     place = s3_place_of(settings, "a table of Athena")
     with open_lake(settings) as lake:
-        table = curated_table(lake, place, settings.glue_database)
-    if table is None:
-        raise PermanentError("There is no table yet: its columns come with the first batch. Run `lake ingest`.")
+        table = required_table(lake, place, settings.glue_database)
     print_json({"ddl": create_table(table)}) if json_ else click.echo(create_table(table))
 
 
@@ -45,13 +42,14 @@ def sync(dry_run: bool, json_: bool) -> None:
     """
     from lake_pipeline.opening import open_lake, s3_place_of
     from lake_pipeline.provision.catalog import catalog as resources_of
+    from lake_pipeline.provision.catalog import required_table
     from lake_pipeline.provision.plan import differences, provision
     from lake_pipeline.settings import load_settings
 
     settings = load_settings()
     place = s3_place_of(settings, "a table of Athena")
     with open_lake(settings) as lake:
-        resources = resources_of(lake, place, settings.glue_database)
+        resources = resources_of(required_table(lake, place, settings.glue_database))
         changes = list(differences(resources) if dry_run else provision(resources))
     for change in changes:
         print_json(asdict(change)) if json_ else print_difference(change, look_only=dry_run)

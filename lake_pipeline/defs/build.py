@@ -6,7 +6,7 @@ import warnings
 
 import dagster as dg
 
-from lake_pipeline.defs import assets, consumers, jobs, schedules, sensors
+from lake_pipeline.defs import assets, catalog, consumers, jobs, schedules, sensors
 from lake_pipeline.defs.alerts import alert_sensor
 from lake_pipeline.defs.backlog_asset import lake_backlog
 from lake_pipeline.defs.maintenance import expectations_job, lake_fsck, upkeep_job
@@ -14,6 +14,7 @@ from lake_pipeline.defs.partitions import lake_partitions
 from lake_pipeline.defs.resources import LAKE, lake_resource
 from lake_pipeline.defs.watching import watch_sensor
 from lake_pipeline.settings import Settings
+from lake_pipeline.settings.kinds import S3Root
 
 
 def build_defs(settings: Settings) -> dg.Definitions:
@@ -31,6 +32,7 @@ def _definitions(settings: Settings) -> dg.Definitions:
     curated = assets.json_parsed_parquet(settings, partitions)
     by_batch, sweeping, looking = jobs.ingest_batch_job(curated.op), upkeep_job(), expectations_job()
     listing, by_partition, comparing = jobs.listing_job(), jobs.partition_job(), jobs.fsck_job()
+    in_bucket, cataloguing = isinstance(settings.root, S3Root), catalog.catalog_job()
     return dg.Definitions(
         assets=dg.map_asset_specs(
             lambda spec: spec.replace_attributes(owners=[settings.owner]),
@@ -39,15 +41,17 @@ def _definitions(settings: Settings) -> dg.Definitions:
                 curated,
                 lake_backlog(assets.GROUP),
                 lake_fsck(assets.GROUP),
-                *consumers.consumer_assets(settings),
+                consumers.training_snapshot,
+                *([catalog.curated_catalog(settings)] if in_bucket else []),
             ],
         ),
-        jobs=[by_batch, by_partition, listing, comparing, looking, sweeping],
+        jobs=[by_batch, by_partition, listing, comparing, looking, sweeping, *([cataloguing] if in_bucket else [])],
         sensors=[
             sensors.pending_files_sensor(settings, batch_job=by_batch, partition_job=by_partition),
             alert_sensor(settings),
             watch_sensor(settings),
             *([sensors.landing_events_sensor(settings)] if settings.events_queue_url else []),
+            *([catalog.catalog_sensor(settings, cataloguing)] if in_bucket else []),
         ],
         schedules=[
             schedules.weekly_listing(settings, listing),

@@ -1,49 +1,15 @@
-"""The assets of those who read the lake: what is made of the curated table once its checks have passed.
+"""`training_snapshot`: what is held for training of the curated table, once its checks have passed.
 
-They have no partitions: each stands for the whole table, and a failed blocking check stops it in the same run.
+It has no partitions: it stands for the whole table, and a failed blocking check stops it in the same run.
 """
 
 from datetime import UTC, datetime
 
 import dagster as dg
 
+from lake_pipeline.defs.assets import GROUP
 from lake_pipeline.defs.resources import LakeResource
-from lake_pipeline.settings import Settings
-from lake_pipeline.settings.kinds import S3Root
 from lake_pipeline.storage.zones import CURATED_NAME
-
-GROUP = "lake"
-
-
-def curated_catalog(settings: Settings) -> dg.AssetsDefinition:
-    """The table in the Glue Data Catalog."""
-
-    @dg.asset(
-        name="curated_catalog",
-        group_name=GROUP,
-        deps=[CURATED_NAME],
-        kinds={"glue", "athena"},
-        description="Database and table of the Glue Data Catalog, in step with the contract (columns with their JSON "
-        "paths) and with what is published (years and modes of the projected partitions). Harmless to repeat.",
-    )
-    def catalog(context: dg.AssetExecutionContext, lake: dg.ResourceParam[LakeResource]) -> dg.MaterializeResult[None]:
-        from lake_pipeline.opening import s3_place_of
-        from lake_pipeline.provision.catalog import catalog as resources_of
-        from lake_pipeline.provision.plan import provision
-
-        resources = resources_of(lake.open(), s3_place_of(settings, "curated_catalog"), settings.glue_database)
-        changes = list(provision(resources))
-        for change in changes:
-            context.log.info("\n".join([f"{change.resource} changed", *change.lines()]))
-        return dg.MaterializeResult(
-            metadata={
-                "table": f"{settings.glue_database}.{CURATED_NAME}",
-                "changes": len(changes),
-                "contract_version": lake.open().ledger.status().contract_version,
-            }
-        )
-
-    return catalog
 
 
 class SnapshotConfig(dg.Config):
@@ -83,8 +49,3 @@ def training_snapshot(config: SnapshotConfig, lake: dg.ResourceParam[LakeResourc
         },
         data_version=dg.DataVersion(made.digest),
     )
-
-
-def consumer_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The assets downstream of the checks. A lake in a directory has no catalog."""
-    return [*([curated_catalog(settings)] if isinstance(settings.root, S3Root) else []), training_snapshot]

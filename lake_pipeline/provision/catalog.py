@@ -6,9 +6,11 @@ is ever registered. What the columns are is the contract's business, what is pub
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 from lake_pipeline.aws.access import AwsAccess
@@ -148,6 +150,11 @@ class Table(OfGlue):
             },
         }
 
+    @property
+    def fingerprint(self) -> str:
+        """Another one whenever the definition is another one: with the contract, the modes, the years."""
+        return sha256(json.dumps(self.definition, sort_keys=True).encode()).hexdigest()[:16]
+
     def apply(self, wanted: Any) -> None:
         found = self._found()
         if found is None:
@@ -175,12 +182,17 @@ def curated_table(lake: Lake, place: S3Place, database: str) -> Table | None:
     return Table(place, database, contract, lake.ledger.extent()) if contract else None
 
 
-def catalog(lake: Lake, place: S3Place, database: str) -> list[Resource]:
-    """Database and table, in the order in which they are made. Raises `PermanentError` before the first batch."""
+def required_table(lake: Lake, place: S3Place, database: str) -> Table:
+    """The same; raises `PermanentError` before the first batch."""
     table = curated_table(lake, place, database)
     if table is None:
         raise PermanentError("There is no table yet: its columns come with the first batch. Run `lake ingest`.")
-    return [Database(place, database), table]
+    return table
+
+
+def catalog(table: Table) -> list[Resource]:
+    """Database and table, in the order in which they are made."""
+    return [Database(table.place, table.database), table]
 
 
 def projection(place: S3Place, extent: Extent, *, today: datetime | None = None) -> dict[str, str]:

@@ -23,6 +23,7 @@ lake_fsck
     check clean blocks
 landing_files
 training_snapshot <- json_parsed_parquet
+job curated_catalog_job
 job expectations_job
 job ingest_batch_job
 job json_parsed_parquet_job
@@ -35,6 +36,7 @@ schedule nightly_fsck 0 2 * * *
 schedule weekly_listing 0 6 * * 1
 sensor alert_on_failure
 sensor alert_on_trouble
+sensor catalog_sensor
 sensor landing_events_sensor
 sensor pending_files_sensor"""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lake_pipeline.cli import main
 from lake_pipeline.contract.athena import MAX_COMMENT, comment, problems
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.defs.build import build_defs
+from lake_pipeline.defs.resources import LakeResource
 from lake_pipeline.ledger.views import Extent
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.provision.catalog import MOST_MODES, Table, projection
@@ -210,10 +211,81 @@ def test_nothing_is_projected_while_nothing_is_published() -> None:
 
 def test_the_asset_does_the_same_as_the_command(aws: AwsServer, database: str, land: Land) -> None:
     land(0, RECORD)
-    definitions = build_defs(load_settings())
     with dg.DagsterInstance.ephemeral() as instance:
-        job = definitions.resolve_implicit_global_asset_job_def()
-        result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("curated_catalog")])
+        result = run_catalog_job(instance)
         (made,) = result.asset_materializations_for_node("curated_catalog")
     assert made.metadata["changes"].value == 2
     assert lake("catalog", "sync").output == "The catalog is up to date.\n"
+
+
+def run_catalog_job(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    job = build_defs(load_settings()).resolve_job_def("curated_catalog_job")
+    return job.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def tick(instance: dg.DagsterInstance) -> tuple[int, str]:
+    """How many runs the sensor requests now, and what it says."""
+    repository = build_defs(load_settings()).get_repository_def()
+    context = dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources={"lake": LakeResource(load_settings())}
+    )
+    told = repository.get_sensor_def("catalog_sensor").evaluate_tick(context)
+    return len(told.run_requests or ()), told.skip_message or ""
+
+
+def test_the_sensor_has_the_table_brought_up_to_date_when_it_is_old_and_only_then(
+    aws: AwsServer, database: str, land: Land
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert tick(instance) == (0, "There is no table yet: its columns come with the first batch.")
+        land(0, RECORD)
+        news: list[dict[str, Any]] = [{"late": 1.5}, {"mode": "second"}, {"event_time": "2019-05-01"}]
+        for number, new in enumerate(news, start=1):
+            assert tick(instance)[0] == 1
+            assert run_catalog_job(instance).success
+            assert tick(instance) == (0, "The table is as contract and ledger have it.")
+            land(number, {**RECORD, **new})
+        assert tick(instance)[0] == 1
+        assert run_catalog_job(instance).success
+        # A day more of what is known changes nothing: it is projected already.
+        land(4, {**RECORD, "event_time": "2026-03-03"})
+        assert tick(instance)[0] == 0
+    parameters = table_of(aws, database)["Parameters"]
+    assert parameters["projection.mode.values"] == "live,second"
+    assert parameters["projection.year.range"].startswith("2019,")
+    assert "late" in {column["Name"] for column in table_of(aws, database)["StorageDescriptor"]["Columns"]}
+
+
+def test_a_catalog_that_can_not_be_reached_fails_its_own_run_and_no_ingest(
+    aws: AwsServer, database: str, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lake_pipeline.aws.clients.ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", "http://127.0.0.1:9")
+    with dg.DagsterInstance.ephemeral() as instance:
+        land(0, RECORD)
+        assert tick(instance)[0] == 1
+        assert not run_catalog_job(instance).success
+        requested, told = tick(instance)
+        assert requested == 0
+        assert "could not bring it up to date" in told
+        land(1, {**RECORD, "mode": "second"})
+        assert json.loads(lake("status", "--json").output)["files"]["SUCCEEDED"] == 2
+
+        monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", aws.endpoint)
+        monkeypatch.setattr("lake_pipeline.defs.catalog.PAUSE", timedelta(0))
+        assert tick(instance)[0] == 1
+        assert run_catalog_job(instance).success
+        assert tick(instance)[0] == 0
+    assert table_of(aws, database)["Parameters"]["projection.mode.values"] == "live,second"
+
+
+def test_the_sensor_runs_by_itself_only_where_there_is_a_glue(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def status() -> dg.DefaultSensorStatus:
+        definitions = build_defs(load_settings()).get_repository_def()
+        return definitions.get_sensor_def("catalog_sensor").default_status
+
+    assert status() is dg.DefaultSensorStatus.STOPPED, "a store that is none of AWS"
+    monkeypatch.delenv("LAKE_S3_ENDPOINT_URL")
+    assert status() is dg.DefaultSensorStatus.RUNNING
+    monkeypatch.setenv("LAKE_ROOT", "a-directory")
+    assert "catalog_sensor" not in {sensor.name for sensor in build_defs(load_settings()).sensors or ()}
