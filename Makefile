@@ -45,10 +45,10 @@ test-large: $(INSTALLED) ## A 5 GB file of lines and a 2 GB array in 1 GiB of me
 	@FULL_SIZE=1 $(BIN)/pytest -q -s --timeout 3600 lake_pipeline_tests/conformance/test_large.py \
 		lake_pipeline_tests/s3/test_scale.py lake_pipeline_tests/dagster/test_backfills.py
 
-crash-matrix: $(INSTALLED) ## Disturb every use case at every boundary (about an hour); less: ARGUMENTS="--scenario archive"
+crash-matrix: $(INSTALLED) ## Disturb every use case at every boundary (about 90 minutes); less: ARGUMENTS="--scenario archive"
 	@$(BIN)/python -m lake_pipeline_tests.crash $(ARGUMENTS)
 
-crash-matrix-s3: $(INSTALLED) ## The same in a bucket where three per cent of all requests fail (about half an hour)
+crash-matrix-s3: $(INSTALLED) ## The same in a bucket where three per cent of all requests fail (about 45 minutes)
 	@$(BIN)/python -m lake_pipeline_tests.crash --on s3 $(ARGUMENTS)
 
 fuzz: $(INSTALLED) ## Mutated inputs for ten minutes; other: make fuzz ARGUMENTS="--seconds 3600 --seed 7"

@@ -13,9 +13,11 @@ from typing import Any
 import pyarrow.parquet as pq
 from sqlalchemy import text
 
+from lake_pipeline.consume.dataset import CuratedDataset
 from lake_pipeline.contract.paths import show_path
 from lake_pipeline.ingest.fsck.audit import Audit
 from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.storage.zones import RETAINED
 from lake_pipeline_tests.lakes import published
 
 FILES = """
@@ -56,6 +58,8 @@ def observe(lake: Lake, root: Path) -> dict[str, Any]:
         "columns": sorted((show_path(each.path), str(each.type)) for each in contract.columns) if contract else [],
         "wanted widenings": sorted(lake.ledger.wanted_widenings()),
         "landing and archive": _originals(root),
+        "snapshots": _snapshots(lake),
+        "retained": sorted(info.key for info in lake.store.objects(RETAINED)),
         "pending objects": [pending.key for pending in lake.store.pending()],
         "unfinished batches": _rows(lake, UNFINISHED),
         "fsck": [f"{finding.problem}: {finding.text}" for finding in Audit(lake=lake).findings()],
@@ -76,6 +80,15 @@ def difference(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
 def _rows(lake: Lake, sql: str) -> list[str]:
     with lake.ledger.transaction() as connection:
         return [repr(tuple(row)) for row in connection.execute(text(sql))]
+
+
+def _snapshots(lake: Lake) -> list[str]:
+    """Every row of every snapshot, as a reader of it gets them."""
+    return sorted(
+        f"{snapshot.name} {row!r}"
+        for snapshot in lake.ledger.snapshots()
+        for row in CuratedDataset.of_snapshot(lake, snapshot.name).table().to_pylist()
+    )
 
 
 def _quarantined(root: Path) -> list[str]:

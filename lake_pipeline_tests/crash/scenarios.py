@@ -21,7 +21,9 @@ from lake_pipeline.ingest.forget import forget
 from lake_pipeline.ingest.fsck.audit import Audit
 from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ingest.rebuild import rebuild
+from lake_pipeline.ingest.snapshots import create_snapshot, drop_snapshot
 from lake_pipeline.ingest.widen_column import widen_column
+from lake_pipeline.model.selections import Selection
 from lake_pipeline_tests.crash.worlds import World
 from lake_pipeline_tests.factories import ndjson
 
@@ -141,6 +143,51 @@ def _widen_and_ingest(lake: Lake, world: World) -> None:
     _ingest(lake, world)
 
 
+def _create_snapshot(lake: Lake, _world: World) -> None:
+    with suppress(PermanentError):  # a run that was disturbed after the commit has made it
+        create_snapshot(lake, "made", Selection())
+
+
+def _create_snapshot_and_rebuild(lake: Lake, world: World) -> None:
+    """What it holds stays: also what leaves the plain path right behind it."""
+    _create_snapshot(lake, world)
+    _rebuild(lake, world)
+
+
+def _held(lake: Lake, world: World) -> None:
+    _all_ingested(lake, world)
+    create_snapshot(lake, "kept", Selection(modes=("live",)))
+
+
+def _retained(lake: Lake, world: World) -> None:
+    """Two snapshots hold files that were rebuilt since, one of them all and the other some of them."""
+    _held(lake, world)
+    create_snapshot(lake, "dropped", Selection())
+    rebuild(lake, {file.partition for file in lake.ledger.curated_files()})
+
+
+def _drop_snapshot(lake: Lake, _world: World) -> None:
+    with suppress(PermanentError):  # a run that was disturbed after the commit has dropped it
+        drop_snapshot(lake, "dropped")
+
+
+def _drop_snapshot_and_repair(lake: Lake, world: World) -> None:
+    _drop_snapshot(lake, world)
+    list(Audit(lake=lake, repair=True).findings())
+
+
+def _new_version_of_held_discovered(lake: Lake, world: World) -> None:
+    _held(lake, world)
+    world.land({"2026/week06/good.json": ndjson(*_records("live", 3), *_records("test", 2))})
+    discover(lake)
+
+
+def _new_version_with_fractions_of_held(lake: Lake, world: World) -> None:
+    _held(lake, world)
+    world.land({"2026/week06/good.json": ndjson(*[{**each, "n": 0.5} for each in _records("live", 3)])})
+    discover(lake)
+
+
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -154,6 +201,12 @@ SCENARIOS = {
         Scenario(name="replace-widening", prepare=_new_version_with_fractions, act=_ingest, finish=_ingest),
         Scenario(name="forget", prepare=_all_ingested, act=_forget, finish=_forget_and_ingest),
         Scenario(name="repair", prepare=_discovered, act=_ingest, finish=_repair_and_ingest),
+        Scenario(name="snapshot", prepare=_all_ingested, act=_create_snapshot, finish=_create_snapshot_and_rebuild),
+        Scenario(name="drop", prepare=_retained, act=_drop_snapshot, finish=_drop_snapshot_and_repair),
+        Scenario(name="rebuild-held", prepare=_held, act=_rebuild, finish=_rebuild_and_ingest),
+        Scenario(name="replace-held", prepare=_new_version_of_held_discovered, act=_ingest, finish=_ingest),
+        Scenario(name="widening-held", prepare=_new_version_with_fractions_of_held, act=_ingest, finish=_ingest),
+        Scenario(name="forget-held", prepare=_held, act=_forget, finish=_forget_and_ingest),
     )
 }
 
