@@ -25,6 +25,7 @@ from lake_pipeline.convert.growing import GrowingContract
 from lake_pipeline.convert.line_ends import line_ends
 from lake_pipeline.convert.making import Made, make_columns
 from lake_pipeline.convert.observing import Misfits, kind_of, observe
+from lake_pipeline.convert.parquet import Batch, Span
 from lake_pipeline.convert.placing import UNPLACED, FilePlace, Placer
 from lake_pipeline.convert.records import Records
 from lake_pipeline.convert.request import ConversionOptions
@@ -71,7 +72,7 @@ class PlacedRows:
     """Flat rows of one partition, in the order of their records, with provenance columns; `size` is their memory."""
 
     partition: PartitionKey
-    table: pa.Table
+    span: Span
     size: int
 
 
@@ -232,12 +233,14 @@ class BlockConverter:
         if not len(picked):
             return
         rows = run.rows(picked)
-        table = self._curated(rows, run, block, picked, source[picked])
-        _count_rescued(table, piece)
-        piece.evidence.add(observe(table, run.contract, rows.misfits))
-        piece.rows += _slices(table, edges, places.partitions)
+        curated = self._curated(rows, run, block, picked, source[picked])
+        _count_rescued(curated, piece)
+        piece.evidence.add(observe(curated, run.contract, rows.misfits))
+        piece.rows += _spans(curated, edges, places.partitions)
 
-    def _curated(self, rows: _Rows, run: _Run, block: _Block, picked: Index, source: npt.NDArray[np.int32]) -> pa.Table:
+    def _curated(
+        self, rows: _Rows, run: _Run, block: _Block, picked: Index, source: npt.NDArray[np.int32]
+    ) -> pa.RecordBatch:
         """The flat columns with the provenance of each row."""
         provenance = [
             rows.rescued,
@@ -245,7 +248,7 @@ class BlockConverter:
             pa.array(run.positions[picked] - block.starts[source] + block.firsts[source]),
             pa.repeat(self._batch_id, len(picked)),
         ]
-        return pa.Table.from_arrays([*rows.columns.values(), *provenance], schema=run.contract.arrow_schema())
+        return pa.RecordBatch.from_arrays([*rows.columns.values(), *provenance], schema=run.contract.arrow_schema())
 
 
 def _made_rows(shredded: Shredded, contract: Contract, picked: Index) -> _Rows:
@@ -315,11 +318,11 @@ class _Block:
         )
 
 
-def _count_rescued(table: pa.Table, piece: Piece) -> None:
-    rescued = table.column("_rescued")
-    if rescued.null_count == table.num_rows:
+def _count_rescued(rows: pa.RecordBatch, piece: Piece) -> None:
+    rescued = rows.column("_rescued")
+    if rescued.null_count == rows.num_rows:
         return
-    files = table.column("_file_id").to_numpy()[rescued.is_valid().to_numpy()]
+    files = rows.column("_file_id").to_numpy()[rescued.is_valid().to_numpy(zero_copy_only=False)]
     for file_id, count in zip(*(each.tolist() for each in np.unique(files, return_counts=True)), strict=True):
         piece.counts[file_id].rescued += count
 
@@ -332,11 +335,12 @@ def _by_code(codes: npt.NDArray[np.int32], partitions: int) -> tuple[Index, Inde
     return order[edges[0] :], edges - edges[0]
 
 
-def _slices(table: pa.Table, edges: Index, partitions: list[PartitionKey]) -> list[PlacedRows]:
-    # Asking each slice for its bytes walks all its columns; rows of one block are alike enough for a share.
-    row_size = table.nbytes / table.num_rows
+def _spans(rows: pa.RecordBatch, edges: Index, partitions: list[PartitionKey]) -> list[PlacedRows]:
+    # Asking a slice for its bytes walks all its columns; rows of one block are alike enough for a share.
+    row_size = rows.nbytes / rows.num_rows
+    batch = Batch(rows)
     return [
-        PlacedRows(partition=partition, table=table.slice(start, stop - start), size=int((stop - start) * row_size) + 1)
+        PlacedRows(partition=partition, span=Span(batch, start, stop - start), size=int((stop - start) * row_size) + 1)
         for partition, start, stop in zip(partitions, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         if stop > start
     ]

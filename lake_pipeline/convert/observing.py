@@ -22,23 +22,20 @@ Misfits = Mapping[int, Mapping[str, str]]
 """Row → shown path → kind of the value that was rescued there."""
 
 
-def observe(table: pa.Table, contract: Contract, misfits: Misfits) -> Evidence:
-    """What the rows of a flat `table` hold, which begins with the columns of `contract` in their order.
-
-    Columns are arrays in one piece; there is at least one row.
-    """
+def observe(flat: pa.RecordBatch, contract: Contract, misfits: Misfits) -> Evidence:
+    """What flat rows hold, one or more, that begin with the columns of `contract` in their order."""
     evidence = Evidence()
-    file_ids = table.column("_file_id").to_numpy()
-    rows, first, last = table.num_rows, int(file_ids.min()), int(file_ids.max())
+    file_ids = flat.column("_file_id").to_numpy()
+    rows, first, last = flat.num_rows, int(file_ids.min()), int(file_ids.max())
     evidence.seen[ALL, Kind.STRUCT.value] = Seen(rows, first, last)
-    for (path, kind), column in zip(contract.shown, table.columns, strict=False):
+    for (path, kind), column in zip(contract.shown, flat.columns, strict=False):
         count = rows - column.null_count
         if count == rows or (count and first == last):
             evidence.note(path, kind, Seen(count, first, last))
         elif count:
-            holding = file_ids[column.chunk(0).is_valid().to_numpy(zero_copy_only=False)]
+            holding = file_ids[column.is_valid().to_numpy(zero_copy_only=False)]
             evidence.note(path, kind, Seen(count, int(holding.min()), int(holding.max())))
-    _note_misfits(evidence, table, contract, file_ids, misfits)
+    _note_misfits(evidence, flat, contract, file_ids, misfits)
     return evidence
 
 
@@ -62,13 +59,13 @@ def kind_of(value: Any) -> str:
 
 
 def _note_misfits(
-    evidence: Evidence, table: pa.Table, contract: Contract, file_ids: npt.NDArray[np.int64], misfits: Misfits
+    evidence: Evidence, flat: pa.RecordBatch, contract: Contract, file_ids: npt.NDArray[np.int64], misfits: Misfits
 ) -> None:
     columns = {path: position for position, (path, _) in enumerate(contract.shown)} if misfits else {}
     for row, kinds in misfits.items():
         for path, kind in kinds.items():
             # A list that fits but for its untyped parts is in its column and in `_rescued`: it counts once.
-            if path in columns and table.column(columns[path])[row].is_valid:
+            if path in columns and flat.column(columns[path])[row].is_valid:
                 continue
             file_id = int(file_ids[row])
             evidence.note_rescued(path, kind, Seen(1, file_id, file_id))

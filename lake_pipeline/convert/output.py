@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lake_pipeline.convert.blocks import PlacedRows, QuarantinedRecord
 from lake_pipeline.convert.growing import GrowingContract
-from lake_pipeline.convert.parquet import ParquetObject
+from lake_pipeline.convert.parquet import Batch, ParquetObject, Span, spans_of
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.model.manifest import CuratedPart, QuarantinePart
 from lake_pipeline.model.partitions import PartitionKey
@@ -53,7 +54,7 @@ QUARANTINE_SCHEMA = pa.schema(
 class _Gathered:
     """Rows of one partition that are not written yet."""
 
-    tables: list[pa.Table] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     size: int = 0
 
 
@@ -104,7 +105,7 @@ class Output:
         """Gather what a block gave. Raises `StorageUnavailable` where it can't be written."""
         for placed in rows:
             gathered = self._gathered.setdefault(placed.partition, _Gathered())
-            gathered.tables.append(placed.table)
+            gathered.spans.append(placed.span)
             gathered.size += placed.size
             self._size += placed.size
         self._records += quarantined
@@ -149,10 +150,10 @@ class Output:
             self._compact(gathered)
 
     def _compact(self, gathered: _Gathered) -> None:
-        """Copy what stays: rows are slices of their block, and one slice keeps all of it in memory (260 MB seen)."""
+        """Copy what stays: rows stand in their block, and one row keeps all of it in memory (260 MB seen)."""
         schema = self._contract.current.arrow_schema()
-        whole = pa.concat_tables([_conformed(table, schema) for table in gathered.tables])
-        gathered.tables = [whole.combine_chunks()]
+        rows = pa.Table.from_batches([span.arrow() for span in _conformed(gathered.spans, schema)])
+        gathered.spans = spans_of([rows.combine_chunks()])
 
     def _write_all(self, partitions: list[PartitionKey], *, keep_open: bool) -> None:
         """Have what was gathered of some partitions written, side by side: each is a file of its own.
@@ -176,15 +177,13 @@ class Output:
             future.result()
 
     def _write(self, partition: PartitionKey, gathered: _Gathered, schema: pa.Schema, keep_open: bool) -> None:
-        tables = [_conformed(table, schema) for table in gathered.tables]
-        gathered.tables = []
+        spans = _conformed(gathered.spans, schema)
+        gathered.spans = []
         part = self._part(partition, schema)
-        rows = sum(table.num_rows for table in tables)
+        rows = sum(span.count for span in spans)
         # About `ROW_GROUP_BYTES` a row group, so that wide rows do not make huge ones.
-        part.object.write(tables, group_rows=max(1, int(rows * ROW_GROUP_BYTES / max(gathered.size, 1))))
-        file_ids = np.concatenate([table.column("_file_id").to_numpy() for table in tables])
-        files, counts = np.unique(file_ids, return_counts=True)
-        part.rows_by_file.update(dict(zip(files.tolist(), counts.tolist(), strict=True)))
+        part.object.write(spans, group_rows=max(1, int(rows * ROW_GROUP_BYTES / max(gathered.size, 1))))
+        part.rows_by_file.update(_rows_by_file(spans))
         part.size += gathered.size
         if not keep_open or part.size >= self._options.part_bytes:
             self._close(partition)
@@ -216,7 +215,7 @@ class Output:
         key = quarantine_key(self._batch_id, f"records-{next(self._names)}.parquet")
         table = pa.Table.from_pylist([self._quarantine_row(record) for record in self._records], QUARANTINE_SCHEMA)
         parquet = ParquetObject(self._store, key, table.schema)
-        parquet.write([table])
+        parquet.write(spans_of([table]))
         self._quarantine.append(QuarantinePart(object=parquet.finish(), rows=parquet.rows))
         self._records, self._records_size = [], 0
 
@@ -233,17 +232,33 @@ class Output:
         }
 
 
-def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def _rows_by_file(spans: list[Span]) -> dict[int, int]:
+    file_ids = np.concatenate([_file_ids(span) for span in spans])
+    files, counts = np.unique(file_ids, return_counts=True)
+    return dict(zip(files.tolist(), counts.tolist(), strict=True))
+
+
+def _file_ids(span: Span) -> npt.NDArray[np.int64]:
+    found: npt.NDArray[np.int64] = span.batch.arrow.column("_file_id").to_numpy()
+    return found[span.start : span.start + span.count]
+
+
+def _conformed(spans: list[Span], schema: pa.Schema) -> list[Span]:
     """The same rows with exactly the columns of `schema`; those the rows were parsed without are null."""
-    if table.schema.equals(schema):
-        return table
+    return [
+        span if span.batch.arrow.schema.equals(schema) else Span(Batch(_widened(span.arrow(), schema)), 0, span.count)
+        for span in spans
+    ]
+
+
+def _widened(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = []
     for wanted in schema:
-        position = table.schema.get_field_index(wanted.name)
+        position = rows.schema.get_field_index(wanted.name)
         if position < 0:
-            columns.append(pa.nulls(table.num_rows, wanted.type))
+            columns.append(pa.nulls(rows.num_rows, wanted.type))
         else:
-            column = table.column(position)
+            column = rows.column(position)
             # Integers that a double can't hold are cast only in a conversion that is done again from the start.
             columns.append(column if column.type == wanted.type else column.cast(wanted.type, safe=False))
-    return pa.table(columns, schema=schema)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

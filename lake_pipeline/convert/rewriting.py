@@ -20,7 +20,7 @@ from lake_pipeline.contract.paths import show_path
 from lake_pipeline.contract.rescue import EXACT_INT, add_rescued
 from lake_pipeline.contract.shapes import Kind, Shape
 from lake_pipeline.contract.widening import wider_type
-from lake_pipeline.convert.parquet import ParquetObject
+from lake_pipeline.convert.parquet import ParquetObject, spans_of
 from lake_pipeline.model.manifest import RewrittenPart
 from lake_pipeline.storage.objects import ObjectStore
 
@@ -45,7 +45,7 @@ def rewrite(store: ObjectStore, key: str, etag: str, contract: Contract) -> Rewr
         target = ParquetObject(store, key, schema)
         try:
             for table in groups:
-                target.write([table])
+                target.write(spans_of([table]))
             return RewrittenPart(object=target.finish(), replaces=etag, rows=target.rows, rescued_by_file=dict(rescued))
         except BaseException:
             target.discard()

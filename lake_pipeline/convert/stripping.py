@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lake_pipeline.contract.contract import Contract
-from lake_pipeline.convert.parquet import ParquetObject
+from lake_pipeline.convert.parquet import ParquetObject, spans_of
 from lake_pipeline.convert.rewriting import widened_rows, widened_schema
 from lake_pipeline.model.manifest import StrippedPart
 from lake_pipeline.storage.objects import ObjectStore
@@ -40,7 +40,7 @@ def strip(
                 table = widened_rows(kept, schema, contract, rescued) if contract and is_wider else kept
                 if target is None:
                     target = ParquetObject(store, key, schema)
-                target.write([table])
+                target.write(spans_of([table]))
             return StrippedPart(
                 key=key,
                 replaces=etag,

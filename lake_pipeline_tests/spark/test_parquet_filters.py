@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from lake_pipeline.convert.parquet import ParquetObject
+from lake_pipeline.convert.parquet import ParquetObject, spans_of
 from lake_pipeline.storage.directory import DirectoryStore
 
 ROWS = 24_000
@@ -55,7 +55,7 @@ def test_filters_find_the_rows_that_are_there(spark: SparkSession, tmp_path: Pat
     """Of two row groups, the first of two pages: what is skipped by bounds is skipped in every column alike."""
     store = DirectoryStore(tmp_path)
     parquet = ParquetObject(store, "part.parquet", rows().schema)
-    parquet.write([rows().slice(0, 77), rows().slice(77)], group_rows=21_000)
+    parquet.write(spans_of([rows().slice(0, 77), rows().slice(77)]), group_rows=21_000)
     store.publish(parquet.finish())
     spark.conf.set("spark.sql.parquet.enableVectorizedReader", vectorized)
     spark.conf.set("spark.sql.parquet.enableNestedColumnVectorizedReader", vectorized)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lake_pipeline.convert.output import object_names
-from lake_pipeline.convert.parquet import ParquetObject
+from lake_pipeline.convert.parquet import ParquetObject, spans_of
 from lake_pipeline.storage.directory import DirectoryStore
 
 KEY = "json_parsed_parquet/year=2026/month=02/day=03/mode=live/part.parquet"
@@ -21,7 +21,7 @@ KEY = "json_parsed_parquet/year=2026/month=02/day=03/mode=live/part.parquet"
 def written(folder: Path, table: pa.Table) -> pq.FileMetaData:
     store = DirectoryStore(folder)
     parquet = ParquetObject(store, KEY, table.schema)
-    parquet.write([table])
+    parquet.write(spans_of([table]))
     store.publish(parquet.finish())
     found = pq.ParquetFile(folder / KEY)
     assert found.read().equals(table)

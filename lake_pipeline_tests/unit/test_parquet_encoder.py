@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_pipeline.convert.parquet import ParquetObject
-from lake_pipeline.convert.parquet.columns import PAGE_BYTES, PAGE_ROWS
+from lake_pipeline.convert.native.layout import PAGE_BYTES, PAGE_ROWS
+from lake_pipeline.convert.parquet import ParquetObject, spans_of
 from lake_pipeline.convert.parquet.schema import UnknownType
 
 WORDS = ["", "a", "\0", "ü", "straße", "\U0001f600", "x" * 31, "x" * 32, "x" * 33, "y" * 64, "y" * 65, "z" * 700]
@@ -102,7 +102,7 @@ def encoded(parts: list[pa.Table], *, writes: int = 1, group_rows: int = 1 << 20
     kept: Any = Kept()
     parquet = ParquetObject(kept, "key", parts[0].schema)
     for _ in range(writes):
-        parquet.write(parts, group_rows=group_rows)
+        parquet.write(spans_of(parts), group_rows=group_rows)
     parquet.finish()
     found: io.BytesIO = kept.buffer
     found.seek(0)

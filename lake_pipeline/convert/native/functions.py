@@ -20,32 +20,15 @@ FUNCTIONS = {
     "dates": {"day_keys": 6},
     "numbers": {"nearest_double": 2},
     "parquet_walking": {
+        "column_arrays": 5,
         "child_arrays": 4,
-        "can_be_null": 2,
-        "pick_rows": 6,
         "enter_rows": 7,
         "enter_struct": 10,
         "items_room": 3,
         "enter_list": 14,
         "pick_items": 10,
     },
-    "parquet_columns": {
-        "take_longs": 5,
-        "take_ints": 5,
-        "take_bits": 5,
-        "take_decimals": 6,
-        "texts_room": 4,
-        "take_texts": 5,
-    },
-    "parquet_dictionaries": {"dictionary_of_longs": 7, "dictionary_of_bytes": 9},
-    "parquet_bounds": {
-        "bounds_of_longs": 3,
-        "bounds_of_ints": 3,
-        "bounds_of_doubles": 3,
-        "bounds_of_texts": 3,
-        "bounds_of_decimals": 4,
-    },
-    "parquet_pages": {"cut_pages": 9, "page_body": 13},
+    "parquet_chunks": {"plain_sizes": 8, "plain_size": 6, "encode_columns": 9, "encode_entries": 6},
 }
 
 PREFIX = "lake_"

@@ -52,6 +52,53 @@ PLAIN_BYTES, PACKED, CODES = 0, 1, 2
 CUT_FIELDS = 4
 """Of a page's end: its entry, its value, the byte of that value if it is a text, and its row."""
 
+PAGE_ROWS = 20_000
+"""Rows of a page at most."""
+
+PAGE_BYTES = 1 << 20
+"""Bytes of a page, before compression, that are enough; and those of a dictionary at most."""
+
+LONGEST_BOUND = 64
+"""Bytes of a text that is a bound. Longer ones would fill footers, and nobody asks for a range of them."""
+
+NOTHING, BITS, INTS, LONGS, DOUBLES, TEXTS, DECIMALS = range(7)
+"""How the values of a leaf stand in memory, and with that how they are taken, compared and encoded."""
+
+LEAF_FORM, LEAF_WIDTH, LEAF_TOP, LEAF_REP_WIDTH, LEAF_DEF_WIDTH, LEAF_IS_NESTED, LEAF_NULLABLE, LEAF_COLUMN = range(8)
+LEAF_FIELDS = 8
+"""Of a leaf: its form, the bytes of a value (0 where they differ), the definition level of a value, the bits of its
+levels, whether it stands in a list or struct, whether it may be null, and which column of the table it is."""
+
+(
+    OF_ARRAYS, OF_SLICES, OF_ROWS, OF_COUNT, OF_VALUES, OF_TOP, OF_REPS, OF_DEFS, OF_PICKS, OF_ENDS,
+) = range(10)  # fmt: skip
+ENTRY_FIELDS = 10
+"""Of the entries of a leaf, see `convert.parquet.levels`."""
+
+SPAN_BATCH, SPAN_START, SPAN_COUNT = range(3)
+SPAN_FIELDS = 3
+"""Of some rows of a record batch: the address of its struct, the first of the rows and how many there are."""
+
+ARRAY_FIELDS = 10
+"""Numbers of 64 bits in the struct of an array."""
+
+(
+    IN_VALUES, IN_TABLE, IN_HASHES, IN_PLACES, IN_CODES, IN_CUTS, IN_DEFS, IN_PICKS, IN_ENDS, IN_ARRAYS, IN_STRUCTS,
+    IN_ENTRIES, IN_BOUNDS,
+) = range(13)  # fmt: skip
+ROOM_FIELDS = 13
+"""Rooms to encode in."""
+
+CHUNK_COUNT, CHUNK_DISTINCT, CHUNK_DICTIONARY, CHUNK_DICTIONARY_SIZE, CHUNK_PAGES = range(5)
+CHUNK_FIELDS = 5
+"""Of a column chunk: its entries, the values of its dictionary (0 without one), where that stands and its bytes, and
+how many pages there are."""
+
+PAGE_AT, PAGE_SIZE, PAGE_COUNT, PAGE_VALUES, PAGE_ROW_COUNT, PAGE_BOUNDS, PAGE_LOW_SIZE, PAGE_HIGH_SIZE = range(8)
+PAGE_FIELDS = 8
+"""Of a page: where it stands and its bytes, its entries, values and rows, and where its bounds stand, one behind the
+other (sizes of -1 where there are none)."""
+
 
 def scratch_size(scopes: int) -> int:
     """The numbers of 64 bits that a scan works in."""

@@ -1,4 +1,4 @@
-"""Columns: from the entries of a leaf to the pages of one column chunk, compressed.
+"""Columns: from the rows of a row group to its column chunks, compressed.
 
 A column gets a dictionary where its values repeat. Pages end at whole rows, after `PAGE_ROWS` of them or about
 `PAGE_BYTES`. What barely shrinks is not compressed: readers decompress it for nothing.
@@ -8,34 +8,32 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from lake_pipeline.convert.native import layout
 from lake_pipeline.convert.native.calling import call_with_numbers as call
-from lake_pipeline.convert.parquet.bounds import Bounds, bounds_of, merged
-from lake_pipeline.convert.parquet.levels import Entries
-from lake_pipeline.convert.parquet.schema import Form, Leaf
-from lake_pipeline.convert.parquet.scratch import Scratch, long_of
+from lake_pipeline.convert.native.layout import PAGE_BYTES, PAGE_ROWS
+from lake_pipeline.convert.parquet.bounds import Bounds, merged
+from lake_pipeline.convert.parquet.levels import Entries, entries_of, unexpected_null
+from lake_pipeline.convert.parquet.schema import FlatColumns, Leaf, NestedColumn, Tree
+from lake_pipeline.convert.parquet.scratch import Scratch
+from lake_pipeline.convert.parquet.spans import Slices
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-PAGE_ROWS = 20_000
-"""Rows of a page at most."""
-
-PAGE_BYTES = 1 << 20
-"""Bytes of a page, before compression, that are enough; and those of a dictionary at most."""
-
 LEVEL = 1
 """Zstandard's; higher ones were 20 % slower and saved nothing on event data."""
 
 WORTH = 0.97
 """What a column must shrink to."""
+
+BATCH_BYTES = 1 << 20
+"""What columns that are encoded in one call take together, unless one of them takes more: they stay in the cache until
+they are compressed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,178 +63,139 @@ class Chunk:
         """Those of all values; None where a page with values has none to tell."""
         with_values = [page for page in self.pages if page.count > page.nulls]
         known = [page.bounds for page in with_values if page.bounds is not None]
-        return merged(known) if len(known) == len(with_values) else None
+        return merged(self.leaf.form, known) if len(known) == len(with_values) else None
 
 
-def encode(entries: Entries, slices: int, memory: Scratch) -> Chunk:
-    """The column chunk of a leaf's entries, one or more."""
-    plain = _plain(entries, slices, memory)
-    coded = _coded(entries, plain, memory)
-    cuts = _cuts(entries, plain, coded, memory)
-    bodies = _bodies(entries, plain, coded, cuts, memory)
-    bounds = _bounds(entries.leaf, plain, coded, cuts, memory)
-    raw = [memory.view("body")[start:stop] for start, stop in bodies]
-    if coded:
-        raw.append(memory.view("dictionary")[: coded.size])
-    stored = [_compressed(body) for body in raw]
+def chunks_of(tree: Tree, slices: Slices, memory: Scratch) -> Iterator[Chunk]:
+    """The column chunks of the rows in `slices`, one for each leaf. Raises `ValueError` where a null may not be."""
+    for column in tree.columns:
+        if isinstance(column, FlatColumns):
+            yield from _flat(column, slices, memory)
+        else:
+            yield from _nested(column, slices, memory)
+
+
+def _flat(columns: FlatColumns, slices: Slices, memory: Scratch) -> Iterator[Chunk]:
+    """Columns that are leaves themselves, as many in one call as `BATCH_BYTES` hold."""
+    table, count = columns.table.ctypes.data, len(columns.leaves)
+    structs = memory.room("structs", 8 * layout.ARRAY_FIELDS * slices.count)
+    arrays, found = memory.room("arrays", 8 * slices.count), memory.room("sizes", 8 * count)
+    call("plain_sizes", slices.address, slices.count, slices.rows, table, count, structs, arrays, found)
+    sizes = memory.table("sizes", 1, count)[0]
+    needed = [_body_size(leaf, slices.rows, size) for leaf, size in zip(columns.leaves, sizes, strict=True)]
+    first = 0
+    while first < count:
+        stop, total = first + 1, needed[first]
+        while stop < count and total + needed[stop] <= BATCH_BYTES:
+            total += needed[stop]
+            stop += 1
+        leaves = columns.leaves[first:stop]
+        pages = sum(_most_pages(slices.rows, size) for size in sizes[first:stop])
+        rooms = _rooms(slices.rows, max(sizes[first:stop]), slices, memory)
+        targets = _targets(total, stop - first, pages, memory)
+        which = table + 8 * layout.LEAF_FIELDS * first
+        made = call("encode_columns", slices.address, slices.count, slices.rows, which, stop - first, rooms, *targets)
+        if made < 0:
+            raise unexpected_null(leaves[-1 - made])
+        yield from _made(leaves, made, memory)
+        first = stop
+
+
+def _nested(column: NestedColumn, slices: Slices, memory: Scratch) -> Iterator[Chunk]:
+    for entries in entries_of(column, slices, memory):
+        leaf = entries.leaf
+        about = column.tables[leaf].ctypes.data
+        size = call("plain_size", about, entries.arrays, slices.count, entries.picks, entries.ends, entries.values)
+        rooms = _rooms(entries.count, size, slices, memory)
+        pages = _most_pages(entries.rows, size)
+        targets = _targets(_body_size(leaf, entries.count, size), 1, pages, memory)
+        made = call("encode_entries", about, _told(entries, slices, memory), rooms, *targets)
+        yield from _made((leaf,), made, memory)
+
+
+def _most_pages(rows: int, size: int) -> int:
+    return rows // PAGE_ROWS + size // PAGE_BYTES + 1
+
+
+def _body_size(leaf: Leaf, count: int, size: int) -> int:
+    """No more bytes than this become of `count` entries, whose values have `size`.
+
+    Runs of levels, and groups of eight codes, have a byte or two in front; a page has lengths and bounds.
+    """
+    levels = count * (leaf.depth.bit_length() + leaf.top.bit_length() + 8) // 8
+    return levels + size + count + (256 + 2 * layout.LONGEST_BOUND) * _most_pages(count, size)
+
+
+def _rooms(count: int, size: int, slices: Slices, memory: Scratch) -> int:
+    """Rooms to encode `count` entries in, whose values have `size` bytes, see `layout.ROOM_FIELDS`."""
+    return memory.numbers(
+        "rooms",
+        (
+            memory.room("values", size),
+            memory.room("table", 4 * layout.LARGEST_TABLE),
+            memory.room("hashes", 8 * layout.LARGEST),
+            memory.room("places", 8 * layout.LARGEST + 8),
+            memory.room("codes", 4 * count),
+            memory.room("cuts", 8 * layout.CUT_FIELDS * _most_pages(count, size)),
+            memory.room("defs", 4 * count),
+            memory.room("picks", 8 * count + 8),
+            memory.room("ends", 8 * slices.count),
+            memory.room("arrays", 8 * slices.count),
+            memory.room("structs", 8 * layout.ARRAY_FIELDS * slices.count),
+            memory.room("entries", 8 * layout.ENTRY_FIELDS),
+            memory.room("bounds", 16),
+        ),
+    )
+
+
+def _targets(size: int, chunks: int, pages: int, memory: Scratch) -> tuple[int, int, int]:
+    return (
+        memory.room("body", size),
+        memory.room("chunks", 8 * layout.CHUNK_FIELDS * chunks),
+        memory.room("pages", 8 * layout.PAGE_FIELDS * pages),
+    )
+
+
+def _told(entries: Entries, slices: Slices, memory: Scratch) -> int:
+    """The entries as machine code knows them, see `layout.ENTRY_FIELDS`."""
+    where = entries.reps, entries.defs, entries.picks, entries.ends
+    counts = entries.rows, entries.count, entries.values, entries.top
+    return memory.numbers("entries", (entries.arrays, slices.count, *counts, *where))
+
+
+def _made(leaves: Sequence[Leaf], pages: int, memory: Scratch) -> Iterator[Chunk]:
+    """What machine code made of leaves."""
+    body, first = memory.view("body"), 0
+    found = memory.table("pages", pages, layout.PAGE_FIELDS)
+    for leaf, chunk in zip(leaves, memory.table("chunks", len(leaves), layout.CHUNK_FIELDS), strict=True):
+        stop = first + chunk[layout.CHUNK_PAGES]
+        yield _chunk(leaf, chunk, found[first:stop], body)
+        first = stop
+
+
+def _chunk(leaf: Leaf, chunk: list[int], pages: list[list[int]], body: memoryview) -> Chunk:
+    count, distinct, dictionary_at, dictionary_size, _ = chunk
+    raw = [body[at : at + size] for at, size, *_ in pages]
+    if distinct:
+        raw.append(body[dictionary_at : dictionary_at + dictionary_size])
+    stored = [_compressed(data) for data in raw]
     compressed = sum(map(len, stored)) < WORTH * sum(map(len, raw))
     if not compressed:
-        stored = [bytes(body) for body in raw]
-    dictionary = Page(data=stored.pop(), size=len(raw.pop()), count=coded.distinct) if coded else None
-    found, before = [], (0, 0, 0, 0)
-    for data, body, cut, bound in zip(stored, raw, cuts, bounds, strict=True):
-        count, present, _, rows = (now - then for now, then in zip(cut, before, strict=True))
-        page = Page(data=data, size=len(body), count=count, rows=rows, nulls=count - present, bounds=bound)
-        found.append(page)
-        before = cut
-    return Chunk(leaf=entries.leaf, count=entries.count, compressed=compressed, dictionary=dictionary, pages=found)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Plain:
-    """The values in the encoding PLAIN (booleans: as numbers of 32 bits)."""
-
-    address: int
-    size: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Coded:
-    """A dictionary, and the address of the codes."""
-
-    address: int
-    size: int
-    distinct: int
-    codes: int
-
-    @property
-    def width(self) -> int:
-        return max((self.distinct - 1).bit_length(), 1)
-
-
-Cut = tuple[int, int, int, int]
-"""The end of a page: entries, values, bytes of these values, rows."""
-
-
-def _plain(entries: Entries, slices: int, memory: Scratch) -> _Plain:
-    where = entries.arrays, slices, entries.picks, entries.ends
-    match entries.leaf.form:
-        case Form.NOTHING:
-            return _Plain(address=memory.room("values", 0), size=0)
-        case Form.LONGS | Form.DOUBLES:
-            target = memory.room("values", 8 * entries.values)
-            return _Plain(address=target, size=call("take_longs", *where, target))
-        case Form.INTS:
-            target = memory.room("values", 4 * entries.values)
-            return _Plain(address=target, size=call("take_ints", *where, target))
-        case Form.BITS:
-            target = memory.room("values", 4 * entries.values)
-            return _Plain(address=target, size=call("take_bits", *where, target))
-        case Form.DECIMALS:
-            width = entries.leaf.width
-            target = memory.room("values", width * entries.values)
-            return _Plain(address=target, size=call("take_decimals", *where, width, target))
-        case Form.TEXTS:
-            target = memory.room("values", call("texts_room", *where))
-            return _Plain(address=target, size=call("take_texts", *where, target))
-
-
-def _coded(entries: Entries, plain: _Plain, memory: Scratch) -> _Coded | None:
-    """The dictionary of values that repeat, and None for those that do not."""
-    form, count = entries.leaf.form, entries.values
-    if form in (Form.NOTHING, Form.BITS) or count < 2:
-        return None
-    table = memory.room("table", 4 * layout.LARGEST_TABLE)
-    hashes = memory.room("hashes", 8 * layout.LARGEST)
-    codes, target = memory.room("codes", 4 * count), memory.room("dictionary", PAGE_BYTES)
-    if form in (Form.LONGS, Form.DOUBLES):
-        distinct = call("dictionary_of_longs", plain.address, count, PAGE_BYTES, table, hashes, codes, target)
-        size = 8 * distinct
-    else:
-        places = memory.room("places", 8 * layout.LARGEST + 8)
-        distinct = call(
-            "dictionary_of_bytes",
-            plain.address,
-            count,
-            entries.leaf.width,
-            PAGE_BYTES,
-            table,
-            hashes,
-            places,
-            codes,
-            target,
-        )
-        size = long_of(places, distinct) if distinct > 0 else 0
-    if distinct == layout.GIVEN_UP:
-        return None
-    coded = _Coded(address=target, size=size, distinct=distinct, codes=codes)
-    return coded if size + count * coded.width // 8 < plain.size else None
-
-
-def _value_bits(leaf: Leaf, coded: _Coded | None) -> int:
-    """What a value takes of a page; 0 where that differs from value to value."""
-    if coded:
-        return coded.width
-    return 1 if leaf.form is Form.BITS else 8 * leaf.width
-
-
-def _cuts(entries: Entries, plain: _Plain, coded: _Coded | None, memory: Scratch) -> list[Cut]:
-    leaf, bits = entries.leaf, _value_bits(entries.leaf, coded)
-    size = bits * entries.values // 8 if bits else plain.size
-    if size <= PAGE_BYTES and entries.rows <= PAGE_ROWS:
-        return [(entries.count, entries.values, plain.size, entries.rows)]
-    found = memory.room("cuts", 8 * layout.CUT_FIELDS * entries.rows)
-    texts = plain.address if leaf.form is Form.TEXTS else 0
-    count = call(
-        "cut_pages", entries.reps, entries.defs, leaf.top, entries.count, texts, bits, PAGE_ROWS, PAGE_BYTES, found
+        stored = [bytes(data) for data in raw]
+    dictionary = Page(data=stored.pop(), size=dictionary_size, count=distinct) if distinct else None
+    return Chunk(
+        leaf=leaf,
+        count=count,
+        compressed=compressed,
+        dictionary=dictionary,
+        pages=[_page(data, page, body) for data, page in zip(stored, pages, strict=True)],
     )
-    table = np.frombuffer(memory.view("cuts"), dtype=np.int64, count=layout.CUT_FIELDS * count)
-    width = 4 if leaf.form is Form.BITS else leaf.width
-    return [
-        (entry, value, at if texts else value * width, row)
-        for entry, value, at, row in table.reshape(count, layout.CUT_FIELDS).tolist()
-    ]
 
 
-def _bodies(
-    entries: Entries, plain: _Plain, coded: _Coded | None, cuts: list[Cut], memory: Scratch
-) -> list[tuple[int, int]]:
-    """Write the pages one behind the other; returns where each begins and ends."""
-    leaf = entries.leaf
-    rep_width, def_width = leaf.depth.bit_length(), leaf.top.bit_length()
-    # Runs and groups of eight values have a byte or two in front, and lengths of at most five bytes once a page.
-    levels = entries.count * (rep_width + def_width + 8) // 8
-    in_values = entries.values * (coded.width + 4) // 8 if coded else plain.size
-    body = memory.room("body", levels + in_values + 64 * len(cuts))
-    found, end, before = [], 0, (0, 0, 0, 0)
-    for cut in cuts:
-        how, source, span, width = layout.PLAIN_BYTES, plain.address, (before[2], cut[2]), 0
-        if coded:
-            how, source, span, width = layout.CODES, coded.codes, (before[1], cut[1]), coded.width
-        elif leaf.form is Form.BITS:
-            how, span, width = layout.PACKED, (before[1], cut[1]), 1
-        size = call("page_body", entries.reps, rep_width, entries.defs, def_width, entries.top, before[0], cut[0],
-            how, source, *span, width, body + end,
-        )  # fmt: skip
-        found.append((end, end + size))
-        end += size
-        before = cut
-    return found
-
-
-def _bounds(leaf: Leaf, plain: _Plain, coded: _Coded | None, cuts: list[Cut], memory: Scratch) -> list[Bounds | None]:
-    """Those of each page. No reader prunes by what stands in lists and structs."""
-    if leaf.is_nested:
-        return [None] * len(cuts)
-    if coded and len(cuts) == 1:
-        return [bounds_of(leaf, coded.address, coded.distinct, coded.size, memory)]
-    found: list[Bounds | None] = []
-    before = (0, 0, 0, 0)
-    for cut in cuts:
-        count, size = cut[1] - before[1], cut[2] - before[2]
-        found.append(bounds_of(leaf, plain.address + before[2], count, size, memory) if count else None)
-        before = cut
-    return found
+def _page(data: bytes, page: list[int], body: memoryview) -> Page:
+    _, size, count, values, rows, at, low, high = page
+    bounds = (bytes(body[at : at + low]), bytes(body[at + low : at + low + high])) if low >= 0 else None
+    return Page(data=data, size=size, count=count, rows=rows, nulls=count - values, bounds=bounds)
 
 
 def _compressed(data: memoryview) -> bytes:

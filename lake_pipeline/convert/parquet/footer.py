@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lake_pipeline import __version__
-from lake_pipeline.convert.parquet.bounds import Bounds, as_bytes
+from lake_pipeline.convert.parquet.bounds import Bounds, in_order
 from lake_pipeline.convert.parquet.columns import Chunk, Page
-from lake_pipeline.convert.parquet.schema import Tree
+from lake_pipeline.convert.parquet.schema import Form, Tree
 from lake_pipeline.convert.parquet.thrift import EMPTY, I16, I64, Struct, varint, zigzag
 
 MAGIC = b"PAR1"
@@ -193,7 +193,7 @@ def _statistics(chunk: Chunk) -> list[bytes]:
     bounds = chunk.bounds
     if bounds is None:
         return [b"\x36", nulls, b"\0"]
-    low, high = (as_bytes(chunk.leaf, bound) for bound in bounds)
+    low, high = bounds
     return [b"\x36", nulls, b"\x28", varint(len(high)), high, b"\x18", varint(len(low)), low, b"\x11\x11\0"]
 
 
@@ -205,8 +205,8 @@ def _column_index(chunk: Chunk) -> bytes | None:
     for page in chunk.pages:
         if page.bounds is not None:
             known.append(page.bounds)
-            lows.append(as_bytes(chunk.leaf, page.bounds[0]))
-            highs.append(as_bytes(chunk.leaf, page.bounds[1]))
+            lows.append(page.bounds[0])
+            highs.append(page.bounds[1])
         elif page.count == page.nulls:
             lows.append(b"")
             highs.append(b"")
@@ -217,14 +217,14 @@ def _column_index(chunk: Chunk) -> bytes | None:
         .flags(1, [page.bounds is None for page in chunk.pages])
         .binaries(2, lows)
         .binaries(3, highs)
-        .number(4, _order(known))
+        .number(4, _order(chunk.leaf.form, known))
         .numbers(5, [page.nulls for page in chunk.pages], I64)
         .done()
     )
 
 
-def _order(bounds: Sequence[Bounds]) -> int:
-    both = list(pairwise(bounds))
+def _order(form: Form, bounds: Sequence[Bounds]) -> int:
+    both = list(pairwise([tuple(in_order(form, side) for side in each) for each in bounds]))
     if all(one[0] <= other[0] and one[1] <= other[1] for one, other in both):
         return _ASCENDING
     return _DESCENDING if all(one[0] >= other[0] and one[1] >= other[1] for one, other in both) else _UNORDERED

@@ -6,62 +6,14 @@ is not walked at all.
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
+from lake_pipeline.convert.native import layout
 from lake_pipeline.convert.native.calling import call_with_numbers as call
-from lake_pipeline.convert.parquet.schema import Form, Leaf, Node, Tree
+from lake_pipeline.convert.parquet.schema import Form, Leaf, NestedColumn, Node
 from lake_pipeline.convert.parquet.scratch import Scratch
-
-
-class Slices:
-    """Rows of one schema in several pieces of memory, as C structs. They are valid until they are released."""
-
-    def __init__(self, tables: Sequence[pa.Table]) -> None:
-        # As one stream without a copy: batch by batch in Python took three times as long.
-        whole = pa.concat_tables(tables)
-        self.rows = whole.num_rows
-        self._arrays: list[ctypes.Array[ctypes.c_int64]] = []
-        capsule = whole.__arrow_c_stream__()
-        stream = _get_pointer(capsule, b"arrow_array_stream")
-        get_next = _NEXT(_field(stream, 1))
-        while True:
-            array = (ctypes.c_int64 * _ARRAY_FIELDS)()
-            problem = get_next(stream, array)
-            if problem:
-                raise OSError(problem, "pyarrow can't hand over the columns of a table")
-            if not array[_RELEASE]:
-                break
-            if array[0]:
-                self._arrays.append(array)
-            else:
-                _RELEASING(array[_RELEASE])(array)
-        self.count = len(self._arrays)
-        self._addresses = (ctypes.c_int64 * self.count)(*map(ctypes.addressof, self._arrays))
-        self.address = ctypes.addressof(self._addresses)
-
-    def release(self) -> None:
-        """Give the memory back."""
-        for array in self._arrays:
-            _RELEASING(array[_RELEASE])(array)
-        self._arrays = []
-
-
-_ARRAY_FIELDS, _RELEASE = 10, 8
-"""Of the struct ArrowArray: its size in numbers of 64 bits, and which of them is the function that frees it."""
-
-_NEXT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-_RELEASING = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-
-_get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-
-
-def _field(struct: int, position: int) -> int:
-    return ctypes.c_int64.from_address(struct + 8 * position).value
+from lake_pipeline.convert.parquet.spans import Slices
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,15 +35,14 @@ class Entries:
     ends: int = 0
 
 
-def entries_of(tree: Tree, slices: Slices, memory: Scratch) -> Iterator[Entries]:
-    """The entries of every leaf, in order; each is valid until the next is asked for."""
+def entries_of(column: NestedColumn, slices: Slices, memory: Scratch) -> Iterator[Entries]:
+    """The entries of every leaf of a column, in order; each is valid until the next is asked for.
+
+    Raises `ValueError` where a null is that may not be.
+    """
     walk = _Walk(slices, memory)
-    for position, node in enumerate(tree.columns):
-        arrays = walk.children(slices.address, position, "arrays 0")
-        if node.leaf is not None:
-            yield walk.flat(node, node.leaf, arrays)
-        else:
-            yield from walk.inside(node, arrays, walk.rows(arrays), 1)
+    arrays = walk.column(slices.address, column.position)
+    yield from walk.inside(column.node, arrays, walk.rows(arrays), 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,27 +64,16 @@ class _Walk:
         self._slices = slices.count
         self._memory = memory
 
+    def column(self, spans: int, position: int) -> int:
+        found = self._memory.room("arrays 0", 8 * self._slices)
+        structs = self._memory.room("structs", 8 * layout.ARRAY_FIELDS * self._slices)
+        call("column_arrays", spans, self._slices, position, structs, found)
+        return found
+
     def children(self, arrays: int, child: int, room: str) -> int:
         found = self._memory.room(room, 8 * self._slices)
         call("child_arrays", arrays, self._slices, child, found)
         return found
-
-    def flat(self, node: Node, leaf: Leaf, arrays: int) -> Entries:
-        """A column that is a leaf itself."""
-        if leaf.form is Form.NOTHING:
-            return Entries(leaf=leaf, arrays=arrays, rows=self._rows, count=self._rows, values=0, top=0)
-        if not call("can_be_null", arrays, self._slices):
-            return Entries(leaf=leaf, arrays=arrays, rows=self._rows, count=self._rows, values=self._rows, top=leaf.top)
-        defs = self._memory.room("leaf defs", 4 * self._rows)
-        picks, ends = self._memory.room("picks", 8 * self._rows + 8), self._memory.room("ends", 8 * self._slices)
-        values = call("pick_rows", arrays, self._slices, int(node.nullable), defs, picks, ends)
-        _check(values, leaf)
-        if values == self._rows:
-            return Entries(leaf=leaf, arrays=arrays, rows=self._rows, count=self._rows, values=values, top=leaf.top)
-        return Entries(
-            leaf=leaf, arrays=arrays, rows=self._rows, count=self._rows, values=values, top=leaf.top,
-            defs=defs, picks=picks, ends=ends,
-        )  # fmt: skip
 
     def rows(self, arrays: int) -> _Stream:
         """The stream of the rows of a column with something inside."""
@@ -204,7 +144,11 @@ class _Walk:
 
 def _check(count: int, leaf: Leaf) -> None:
     if count < 0:
-        raise ValueError(f"column {'.'.join(leaf.path)!r} has a null where its schema allows none")
+        raise unexpected_null(leaf)
+
+
+def unexpected_null(leaf: Leaf) -> ValueError:
+    return ValueError(f"column {'.'.join(leaf.path)!r} has a null where its schema allows none")
 
 
 def _first(node: Node) -> Leaf:

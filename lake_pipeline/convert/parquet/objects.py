@@ -5,15 +5,15 @@ Memory is bounded by one row group: its pages are handed on in pieces, and only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from lake_pipeline.convert.parquet.columns import encode
+from lake_pipeline.convert.parquet.columns import chunks_of
 from lake_pipeline.convert.parquet.footer import MAGIC, WrittenGroup, footer, written
-from lake_pipeline.convert.parquet.levels import Slices, entries_of
 from lake_pipeline.convert.parquet.schema import tree_of
 from lake_pipeline.convert.parquet.scratch import scratch
+from lake_pipeline.convert.parquet.spans import Slices, Span, row_groups
 from lake_pipeline.model.manifest import PendingObject
 from lake_pipeline.storage.objects import ObjectStore, PendingWriter
 
@@ -40,12 +40,12 @@ class ParquetObject:
         self._offset = 0
         self._put([MAGIC])
 
-    def write(self, tables: Sequence[pa.Table], group_rows: int = ROW_GROUP_ROWS) -> None:
-        """Add the rows of tables, all of the file's schema, in row groups of `group_rows` at most, or fewer.
+    def write(self, rows: Iterable[Span], group_rows: int = ROW_GROUP_ROWS) -> None:
+        """Add rows, all of the file's schema, in row groups of `group_rows` at most, or fewer.
 
         Raises `StorageUnavailable`.
         """
-        for group in _row_groups(tables, min(group_rows, ROW_GROUP_ROWS)):
+        for group in row_groups(rows, min(group_rows, ROW_GROUP_ROWS)):
             self._write_group(group)
 
     def finish(self) -> PendingObject:
@@ -59,16 +59,13 @@ class ParquetObject:
         self._pieces = []
         self._pending.discard()
 
-    def _write_group(self, tables: Sequence[pa.Table]) -> None:
-        slices, memory = Slices(tables), scratch()
+    def _write_group(self, rows: Sequence[Span]) -> None:
+        slices, memory = Slices(rows), scratch()
         start, chunks = self._offset, []
-        try:
-            for entries in entries_of(self._tree, slices, memory):
-                pieces, chunk = written(encode(entries, slices.count, memory), self._offset)
-                self._put(pieces)
-                chunks.append(chunk)
-        finally:
-            slices.release()
+        for chunk in chunks_of(self._tree, slices, memory):
+            pieces, stands = written(chunk, self._offset)
+            self._put(pieces)
+            chunks.append(stands)
         memory.trim()
         self._groups.append(WrittenGroup(rows=slices.rows, offset=start, chunks=chunks))
         self.rows += slices.rows
@@ -85,21 +82,3 @@ class ParquetObject:
         if self._held:
             self._pending.write(b"".join(self._pieces))
         self._pieces, self._held = [], 0
-
-
-def _row_groups(tables: Iterable[pa.Table], rows: int) -> Iterator[list[pa.Table]]:
-    """The same rows in groups of `rows`, the last with what is left."""
-    group: list[pa.Table] = []
-    free = rows
-    for table in tables:
-        start = 0
-        while start < table.num_rows:
-            part = table if not start and table.num_rows <= free else table.slice(start, free)
-            group.append(part)
-            start += part.num_rows
-            free -= part.num_rows
-            if not free:
-                yield group
-                group, free = [], rows
-    if group:
-        yield group

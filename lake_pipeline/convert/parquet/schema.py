@@ -7,11 +7,16 @@ writes it. What is not known here is refused when a file is begun, not when its 
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
+from itertools import groupby
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from lake_pipeline.convert.native import layout
 from lake_pipeline.convert.parquet.thrift import EMPTY, Struct
 from lake_pipeline.errors import PermanentError
 
@@ -28,16 +33,16 @@ class UnknownType(PermanentError):
     """A column has a type that is not written to Parquet here; add it to `convert/parquet/schema.py`."""
 
 
-class Form(Enum):
+class Form(IntEnum):
     """How the values of a leaf stand in memory, and with that how they are taken, compared and encoded."""
 
-    NOTHING = "nothing"
-    BITS = "bits"
-    INTS = "ints"
-    LONGS = "longs"
-    DOUBLES = "doubles"
-    TEXTS = "texts"
-    DECIMALS = "decimals"
+    NOTHING = layout.NOTHING
+    BITS = layout.BITS
+    INTS = layout.INTS
+    LONGS = layout.LONGS
+    DOUBLES = layout.DOUBLES
+    TEXTS = layout.TEXTS
+    DECIMALS = layout.DECIMALS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +69,34 @@ class Leaf:
     top: int
     depth: int
     is_nested: bool
+    nullable: bool
     head_plain: bytes
     head_coded: bytes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class FlatColumns:
+    """Neighbouring columns that are leaves themselves; `table` tells machine code of them."""
+
+    leaves: tuple[Leaf, ...]
+    table: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NestedColumn:
+    """A column with something inside, and its position; `tables` tell machine code of each of its leaves."""
+
+    position: int
+    node: Node
+    tables: dict[Leaf, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Tree:
-    """A schema: a node for each column, all leaves in order, and what the footer says of it (encoded structs)."""
+    """A schema: its columns in order, all leaves in order, and what the footer says of it (encoded structs)."""
 
     schema: pa.Schema
-    columns: tuple[Node, ...]
+    columns: tuple[FlatColumns | NestedColumn, ...]
     leaves: tuple[Leaf, ...]
     elements: tuple[bytes, ...]
     key_values: tuple[bytes, ...]
@@ -97,14 +120,39 @@ def _tree(schema: pa.Schema) -> Tree:
     growing = _Growing()
     root = Struct().number(3, _REQUIRED).binary(4, b"schema").number(5, len(schema)).done()
     growing.elements.append(root)
-    columns = tuple(growing.node(field, field.name, (), 0, 0) for field in schema)
+    nodes = [growing.node(field, field.name, (), 0, 0) for field in schema]
     return Tree(
         schema=schema,
-        columns=columns,
+        columns=tuple(_columns(nodes)),
         leaves=tuple(growing.leaves),
         elements=tuple(growing.elements),
         key_values=tuple(_key_values(schema)),
     )
+
+
+def _columns(nodes: Sequence[Node]) -> Iterator[FlatColumns | NestedColumn]:
+    for is_flat, group in groupby(enumerate(nodes), lambda each: each[1].leaf is not None):
+        if is_flat:
+            flat = [(position, node.leaf) for position, node in group if node.leaf is not None]
+            table = np.concatenate([_told(leaf, position) for position, leaf in flat])
+            yield FlatColumns(leaves=tuple(leaf for _, leaf in flat), table=table)
+        else:
+            for position, node in group:
+                tables = {leaf: _told(leaf, position) for leaf in _inside(node)}
+                yield NestedColumn(position=position, node=node, tables=tables)
+
+
+def _inside(node: Node) -> Iterator[Leaf]:
+    if node.leaf is not None:
+        yield node.leaf
+    for child in node.children:
+        yield from _inside(child)
+
+
+def _told(leaf: Leaf, column: int) -> npt.NDArray[np.int64]:
+    """A leaf as machine code knows it, see `layout.LEAF_FIELDS`."""
+    widths = leaf.depth.bit_length(), leaf.top.bit_length()
+    return np.array([leaf.form, leaf.width, leaf.top, *widths, leaf.is_nested, leaf.nullable, column], dtype=np.int64)
 
 
 def _key_values(schema: pa.Schema) -> list[bytes]:
@@ -154,6 +202,7 @@ class _Growing:
         form, physical, width = _stored(field.type, path)
         leaf = Leaf(
             path=path, form=form, physical=physical, width=width, top=level, depth=depth, is_nested=len(path) > 1,
+            nullable=field.nullable,
             head_plain=_head(physical, path, [_PLAIN, _RLE]),
             head_coded=_head(physical, path, [_PLAIN, _RLE, _RLE_DICTIONARY]),
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,18 @@ class Scratch:
         """What stands in a room."""
         return self._rooms[name][2].data
 
+    def numbers(self, name: str, values: Sequence[int]) -> int:
+        """The address of numbers of 64 bits in a room."""
+        address = self.room(name, 8 * len(values))
+        (ctypes.c_int64 * len(values)).from_address(address)[:] = list(values)
+        return address
+
+    def table(self, name: str, rows: int, fields: int) -> list[list[int]]:
+        """Numbers of 64 bits that machine code left in a room."""
+        numbers = np.frombuffer(self._rooms[name][2], dtype=np.int64, count=rows * fields)
+        found: list[list[int]] = numbers.reshape(rows, fields).tolist()
+        return found
+
     def trim(self) -> None:
         """Give back what only a large row group needs."""
         self._rooms = {name: room for name, room in self._rooms.items() if room[0] <= _KEPT}
@@ -50,13 +63,3 @@ def scratch() -> Scratch:
 
 
 _of_thread = threading.local()
-
-
-def long_of(address: int, index: int = 0) -> int:
-    """A number of 64 bits that compiled code left behind."""
-    return ctypes.c_int64.from_address(address + 8 * index).value
-
-
-def double_of(address: int) -> float:
-    """A double there."""
-    return ctypes.c_double.from_address(address).value

@@ -118,7 +118,8 @@ def _is_smaller(values, one, other, width):
 def bounds_of_decimals(values, count, width, found):
     """Of decimals: writes the places of the smallest and the largest."""
     low = high = 0
-    for at in range(width, count * width, width):
+    for each in range(1, count):
+        at = each * width
         if _is_smaller(values, at, low, width):
             low = at
         if _is_smaller(values, high, at, width):

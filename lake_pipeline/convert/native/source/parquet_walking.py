@@ -8,6 +8,7 @@ to its indexes. A step that meets a null where none may be answers -1.
 
 from __future__ import annotations
 
+from lake_pipeline.convert.native.layout import ARRAY_FIELDS, SPAN_BATCH, SPAN_COUNT, SPAN_FIELDS, SPAN_START
 from lake_pipeline.convert.native.source.compiled import compiled, inlined
 from lake_pipeline.convert.native.source.words import byte_at, int_at, long_at, put_int, put_long
 
@@ -36,6 +37,20 @@ def child_arrays(arrays, slices, child, children):
     """Writes the addresses of a child of each array."""
     for each in range(slices):
         put_long(children, each, long_at(long_at(long_at(arrays, each), CHILDREN), child))
+    return 0
+
+
+@compiled
+def column_arrays(spans, slices, column, structs, arrays):
+    """Of rows of record batches: writes the addresses of a column's arrays, as structs that tell of these rows only."""
+    for each in range(slices):
+        span, struct = spans + 8 * SPAN_FIELDS * each, structs + 8 * ARRAY_FIELDS * each
+        whole = long_at(long_at(long_at(span, SPAN_BATCH), CHILDREN), column)
+        for field in range(ARRAY_FIELDS):
+            put_long(struct, field, long_at(whole, field))
+        put_long(struct, LENGTH, long_at(span, SPAN_COUNT))
+        put_long(struct, OFFSET, long_at(whole, OFFSET) + long_at(span, SPAN_START))
+        put_long(arrays, each, struct)
     return 0
 
 
