@@ -7,15 +7,7 @@ from __future__ import annotations
 
 FUNCTIONS = {
     "scan": {"scan": 15},
-    "gathering": {
-        "gather_validity": 4,
-        "gather_bits": 4,
-        "gather_numbers": 4,
-        "list_offsets": 5,
-        "gather_items": 7,
-        "text_offsets": 5,
-        "gather_texts": 8,
-    },
+    "gathering": {"gather_fixed": 7, "gather_rest": 11},
     "lines": {"survey_lines": 3, "find_line_ends": 4},
     "dates": {"day_keys": 6},
     "numbers": {"nearest_double": 2},

@@ -37,6 +37,14 @@ BEFORE = 4 * MAX_DEPTH
 """Where the parts of the memory stand that a scan works in, in numbers of 64 bits. The last part has one number for
 each scope."""
 
+AS_NOTHING, AS_STRUCT, AS_BITS, AS_NUMBERS, AS_TEXTS, AS_LIST = range(6)
+"""What is gathered of a node, besides which of its values are there."""
+
+GATHER_FORM, GATHER_FIRST, GATHER_USED, GATHER_BITS, GATHER_VALUES, GATHER_DATA, GATHER_SIZE, GATHER_PRESENT = range(8)
+GATHER_FIELDS = 8
+"""Of a node that is gathered: what of it, its first slot, its slots in use; where its bitmap and its numbers or offsets
+are written, and where the bytes or items these offsets tell of; how many of those there are, and values."""
+
 GIVEN_UP = -1
 """What is answered instead of the size of a dictionary where values do not repeat, or are too many."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,7 @@ import pyarrow as pa
 
 from lake_pipeline.contract.shapes import Kind, Shape
 from lake_pipeline.convert.native.layout import BASE
-from lake_pipeline.convert.shred.gathering import (
-    gather_bits,
-    gather_items,
-    gather_numbers,
-    gather_texts,
-    gather_validity,
-)
+from lake_pipeline.convert.shred.gathering import Gathered, gather
 from lake_pipeline.convert.shred.plan import Plan
 
 Ints = npt.NDArray[np.int64]
@@ -75,7 +69,7 @@ class Slots:
 
 
 class Arrays:
-    """Makes the array of each node. `counts` are the indexes in use of each scope."""
+    """Makes the arrays of nodes. `counts` are the indexes in use of each scope."""
 
     def __init__(self, plan: Plan, slots: Slots, counts: Ints, text: Bytes) -> None:
         self._plan = plan
@@ -83,42 +77,37 @@ class Arrays:
         self._counts = counts
         self._text = text
 
-    def of(self, node: int, picked: Ints) -> pa.Array:
-        """The values of a node at the indexes `picked` of its scope.
+    def of(self, nodes: Sequence[int], picked: Ints) -> list[pa.Array]:
+        """The values of nodes, all of one scope, at its indexes `picked`.
 
-        The type is the `parse_type` of its shape, but that what is made from text is the text still.
+        The type is the `parse_type` of a node's shape, but that what is made from text is the text still.
         """
-        shape: Shape = self._plan.shapes[node]
-        if shape.kind is Kind.NULL:
-            return pa.nulls(len(picked))
-        used = int(self._counts[self._plan.scope[node]])
-        start = int(self._slots.base[node])
-        seen, cells = self._slots.seen[start : start + used], self._slots.cells[start : start + used]
-        bits, nulls = gather_validity(seen, picked)
-        valid = pa.py_buffer(bits) if nulls else None
-        return self._array(node, shape, picked, seen, cells, valid, nulls)
+        whole = [each for node in nodes for each in self._plan.inside[node]]
+        if not whole:
+            return []
+        used = int(self._counts[self._plan.scope[whole[0]]])
+        forms, firsts = self._plan.forms[whole], self._slots.base[whole]
+        found = gather(self._text, self._slots.seen, self._slots.cells, forms, firsts, used, picked)
+        by_node = dict(zip(whole, found, strict=True))
+        return [self._array(node, by_node, len(picked)) for node in nodes]
 
-    def _array(
-        self, node: int, shape: Shape, picked: Ints, seen: Bytes, cells: Ints, valid: Any, nulls: int
-    ) -> pa.Array:
+    def _array(self, node: int, found: Mapping[int, Gathered], count: int) -> pa.Array:
+        shape: Shape = self._plan.shapes[node]
+        its = found[node]
         match shape.kind:
-            case Kind.BOOL:
-                buffers = [valid, pa.py_buffer(gather_bits(cells, picked))]
-                return pa.Array.from_buffers(shape.parse_type, len(picked), buffers, nulls)
-            case Kind.INT | Kind.DOUBLE:
-                buffers = [valid, pa.py_buffer(gather_numbers(cells, picked))]
-                return pa.Array.from_buffers(shape.parse_type, len(picked), buffers, nulls)
+            case Kind.NULL:
+                return pa.nulls(count)
+            case Kind.BOOL | Kind.INT | Kind.DOUBLE:
+                return pa.Array.from_buffers(shape.parse_type, count, [its.valid, its.values], its.nulls)
             case Kind.LIST:
-                offsets, wanted = gather_items(seen, cells, picked)
-                items = self.of(self._plan.item_of(node), wanted)
-                buffers = [valid, pa.py_buffer(offsets)]
-                return pa.Array.from_buffers(pa.list_(items.type), len(picked), buffers, nulls, children=[items])
+                assert its.items is not None
+                (items,) = self.of([self._plan.item_of(node)], its.items)
+                buffers = [its.valid, its.values]
+                return pa.Array.from_buffers(pa.list_(items.type), count, buffers, its.nulls, children=[items])
             case Kind.STRUCT:
-                children = [self.of(child, picked) for child in self._plan.children_of(node)]
+                children = [self._array(child, found, count) for child in self._plan.children_of(node)]
                 kind = pa.struct([pa.field(key, child.type) for key, child in zip(shape.fields, children, strict=True)])
-                return pa.Array.from_buffers(kind, len(picked), [valid], nulls, children=children)
+                return pa.Array.from_buffers(kind, count, [its.valid], its.nulls, children=children)
             case _:
                 # A string, or the text as it was written; null throughout where nothing of it is wanted.
-                offsets, data = gather_texts(self._text, seen, cells, picked)
-                buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(data)]
-                return pa.Array.from_buffers(pa.string(), len(picked), buffers, nulls)
+                return pa.Array.from_buffers(pa.string(), count, [its.valid, its.values, its.data], its.nulls)

@@ -1,60 +1,97 @@
 """Gathering: values out of the slots of a scan in whatever order they are wanted, as buffers of Arrow arrays.
 
-`picked` are the indexes of the slots that are wanted, of one node: those of rows for a column, those of items for what
-stands in lists. Bits are packed as Arrow has them. The work is done in machine code; here is the memory for it.
+`picked` are the indexes of the slots that are wanted, of all nodes of a scope: those of rows for columns, those of
+items for what stands in lists. The work is done in machine code, for all nodes in two calls; here is the memory for it,
+two pieces for all of them: to allocate, address and call for each buffer by itself took as long as the work.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from lake_pipeline.convert.native.calling import call
-from lake_pipeline.convert.native.layout import WIDE
+from lake_pipeline.convert.native.layout import (
+    AS_LIST,
+    AS_NOTHING,
+    AS_TEXTS,
+    GATHER_BITS,
+    GATHER_DATA,
+    GATHER_FIELDS,
+    GATHER_FIRST,
+    GATHER_FORM,
+    GATHER_SIZE,
+    GATHER_USED,
+    GATHER_VALUES,
+    WIDE,
+)
 
 Ints = npt.NDArray[np.int64]
-Offsets = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]
 
-
-def gather_validity(seen: Bytes, picked: Ints) -> tuple[Bytes, int]:
-    """(bitmap of what is present, nulls)."""
-    bits = _bits(picked)
-    return bits, len(picked) - call("gather_validity", seen, picked, len(picked), bits)
+_LINE = 64
+"""Buffers begin at multiples of this, as Arrow advises."""
 
 
-def gather_numbers(cells: Ints, picked: Ints) -> Ints:
-    """The cells themselves."""
-    values = np.empty(len(picked), dtype=np.int64)
-    call("gather_numbers", cells, picked, len(picked), values)
-    return values
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gathered:
+    """The buffers of a node: the bitmap of what is present (None where nothing is null), the bits, numbers or offsets,
+    and the bytes of texts. Of a list, `items` are the indexes of its items in their scope."""
+
+    nulls: int
+    valid: pa.Buffer | None
+    values: pa.Buffer | None
+    data: pa.Buffer | None
+    items: Ints | None
 
 
-def gather_bits(cells: Ints, picked: Ints) -> Bytes:
-    """A bitmap of the cells that are not zero."""
-    bits = _bits(picked)
-    call("gather_bits", cells, picked, len(picked), bits)
-    return bits
+def gather(text: Bytes, seen: Bytes, cells: Ints, forms: Ints, firsts: Ints, used: int, picked: Ints) -> list[Gathered]:
+    """What stands at `picked` in the slots of some nodes of a scope, in their order.
+
+    `forms` says what is gathered of each (`AS_…`), `firsts` where its slots begin, and `used` how many there are.
+    """
+    count, number = len(picked), len(forms)
+    bits, values = (count + 7) // 8, _sizes(count)[forms]
+    table = np.zeros((number, GATHER_FIELDS), dtype=np.int64)
+    table[:, GATHER_FORM], table[:, GATHER_FIRST], table[:, GATHER_USED] = forms, firsts, used
+    table[:, GATHER_BITS], behind = _placed(np.where(forms == AS_NOTHING, 0, bits), 0)
+    table[:, GATHER_VALUES], behind = _placed(values, behind)
+    fixed = np.empty(behind, dtype=np.uint8)
+    call("gather_fixed", seen, cells, picked, count, table, number, fixed)
+    lists = forms == AS_LIST
+    sizes = np.where(lists, 8, 1) * table[:, GATHER_SIZE]
+    table[:, GATHER_DATA], behind = _placed(sizes, 0)
+    rest = np.empty(behind + WIDE, dtype=np.uint8)
+    starts = np.empty(used if lists.any() else 0, dtype=np.int64)
+    call("gather_rest", text, len(text), seen, cells, picked, count, table, number, fixed, rest, starts)
+    room = pa.py_buffer(fixed), pa.py_buffer(rest), rest
+    return [_gathered(room, row, count, bits, size) for row, size in zip(table.tolist(), values.tolist(), strict=True)]
 
 
-def gather_items(seen: Bytes, cells: Ints, picked: Ints) -> tuple[Offsets, Ints]:
-    """Of lists: (offsets, indexes of their items in the items' scope). `seen` and `cells` are of all slots in use."""
-    offsets = np.empty(len(picked) + 1, dtype=np.int32)
-    items = np.empty(call("list_offsets", seen, cells, picked, len(picked), offsets), dtype=np.int64)
-    starts = np.empty(len(seen), dtype=np.int64)
-    call("gather_items", seen, cells, len(seen), picked, len(picked), starts, items)
-    return offsets, items
+def _gathered(room: tuple[Any, Any, Bytes], row: list[int], count: int, bits: int, values: int) -> Gathered:
+    form, _, _, bits_at, values_at, data_at, size, present = row
+    fixed, rest, bytes_of_rest = room
+    is_list, has_nulls = form == AS_LIST, form != AS_NOTHING and present < count
+    return Gathered(
+        nulls=count - present,
+        valid=fixed.slice(bits_at, bits) if has_nulls else None,
+        values=fixed.slice(values_at, values) if values else None,
+        data=rest.slice(data_at, size) if form == AS_TEXTS else None,
+        items=bytes_of_rest[data_at : data_at + 8 * size].view(np.int64) if is_list else None,
+    )
 
 
-def gather_texts(text: Bytes, seen: Bytes, cells: Ints, picked: Ints) -> tuple[Offsets, Bytes]:
-    """Offsets and bytes of strings that stand in `text`, escapes resolved."""
-    offsets = np.empty(len(picked) + 1, dtype=np.int32)
-    size = call("text_offsets", seen, cells, picked, len(picked), offsets)
-    data = np.empty(size + WIDE, dtype=np.uint8)
-    call("gather_texts", text, len(text), seen, cells, picked, len(picked), offsets, data)
-    return offsets, data[:size]
+def _sizes(count: int) -> Ints:
+    """Bytes of the bits, numbers or offsets of so many values, by form."""
+    return np.array([0, 0, (count + 7) // 8, 8 * count, 4 * count + 4, 4 * count + 4], dtype=np.int64)
 
 
-def _bits(picked: Ints) -> Bytes:
-    """Room for a bit of each."""
-    return np.empty((len(picked) + 7) // 8, dtype=np.uint8)
+def _placed(sizes: Ints, start: int) -> tuple[Ints, int]:
+    """(where buffers of these sizes begin, one behind the other from `start` on, the place behind them)."""
+    lines = (sizes + _LINE - 1) // _LINE * _LINE
+    ends = start + np.cumsum(lines)
+    return ends - lines, int(ends[-1]) if len(ends) else start

@@ -7,6 +7,7 @@ counts records, and each list opens a scope that counts its items. All nodes of 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +17,12 @@ import numpy.typing as npt
 from lake_pipeline.contract.reading import Reading
 from lake_pipeline.contract.shapes import MADE_FROM_TEXT, WITHOUT_COLUMN, Kind, Shape
 from lake_pipeline.convert.native.layout import (
+    AS_BITS,
+    AS_LIST,
+    AS_NOTHING,
+    AS_NUMBERS,
+    AS_STRUCT,
+    AS_TEXTS,
     BOOL,
     CHILDREN,
     DOUBLE,
@@ -48,6 +55,16 @@ _KINDS = {
 } | dict.fromkeys(MADE_FROM_TEXT | WITHOUT_COLUMN, RAW)
 """What compiled code calls them. What has no column is read too: its text may still tell the day or the mode."""
 
+_FORMS = {
+    Kind.NULL: AS_NOTHING,
+    Kind.BOOL: AS_BITS,
+    Kind.INT: AS_NUMBERS,
+    Kind.DOUBLE: AS_NUMBERS,
+    Kind.LIST: AS_LIST,
+    Kind.STRUCT: AS_STRUCT,
+}
+"""As what they are gathered; all others as text."""
+
 _NEVER_PLAIN = re.compile(rb'["\\\x00-\x1f]')
 """What a key may hold only as an escape; a key that is written with one is set aside."""
 
@@ -59,6 +76,8 @@ class Plan:
     its `KIND`, the `SCOPE` its values are counted by, the node of its `ITEM` where it is a list, and where it is a
     struct its children, `child[FIRST : FIRST + CHILDREN]`. Its key stands, with the quote that closes it, at
     `keys[KEY_START : KEY_START + KEY_LENGTH]`. `BASE`, its first slot, is for `Slots` to fill in.
+
+    `forms` says as what it is gathered, and `inside` are the node and all in its structs, which are of its scope.
     """
 
     shapes: tuple[Shape, ...]
@@ -66,6 +85,8 @@ class Plan:
     child: Ints
     keys: npt.NDArray[np.uint8]
     scopes: int
+    forms: Ints
+    inside: tuple[tuple[int, ...], ...]
 
     @property
     def scope(self) -> Ints:
@@ -133,7 +154,14 @@ class _Builder:
             child=np.array([child for children in self.of for child in children], dtype=np.int64),
             keys=np.frombuffer(b"".join(keys) + bytes(NARROW), dtype=np.uint8),
             scopes=self.scopes,
+            forms=np.array([_FORMS.get(shape.kind, AS_TEXTS) for shape in self.shapes], dtype=np.int64),
+            inside=tuple(tuple(self._inside(node)) for node in range(len(self.shapes))),
         )
+
+    def _inside(self, node: int) -> Iterator[int]:
+        yield node
+        for child in self.of[node]:
+            yield from self._inside(child)
 
 
 def _quoted(key: str) -> bytes:

@@ -34,7 +34,7 @@ class Shredded:
         """The rows with the indexes `picked` (into `rows`), in that order, with the keys of the JSON as columns."""
         # Machine code takes an address and trusts what stands there.
         picked = np.ascontiguousarray(picked, dtype=np.int64)
-        columns = [self._arrays.of(node, picked) for node in self._plan.children_of(0)]
+        columns = self._arrays.of(self._plan.children_of(0), picked)
         if not columns:
             return pa.table({"": pa.nulls(len(picked))}).select([])
         return pa.table(columns, names=list(self._contract.reading.root.fields))
@@ -46,7 +46,7 @@ class Shredded:
             node = self._child(node, key) if node is not None else None
         if node is None or self._plan.shapes[node].kind not in _PLAIN:
             return None
-        return self._arrays.of(node, np.arange(len(self.rows)))
+        return self._arrays.of([node], np.arange(len(self.rows)))[0]
 
     def _child(self, node: int, key: str) -> int | None:
         fields = self._plan.shapes[node].fields

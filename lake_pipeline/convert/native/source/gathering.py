@@ -1,14 +1,31 @@
-"""Gathering: values out of the slots of a scan in whatever order they are wanted.
+"""Gathering: values out of the slots of a scan in whatever order they are wanted, of many nodes in one call.
 
-`picked` is the address of the indexes of the `count` slots that are wanted, of one node: those of rows for a column,
-those of items for what stands in lists. Bits are packed as Arrow has them.
+`picked` is the address of the indexes of the `count` slots that are wanted, of each node of a scope: those of rows for
+columns, those of items for what stands in lists. Bits are packed as Arrow has them.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from lake_pipeline.convert.native.layout import PRESENT, WIDE
+from lake_pipeline.convert.native.layout import (
+    AS_BITS,
+    AS_LIST,
+    AS_NOTHING,
+    AS_NUMBERS,
+    AS_TEXTS,
+    GATHER_BITS,
+    GATHER_DATA,
+    GATHER_FIELDS,
+    GATHER_FIRST,
+    GATHER_FORM,
+    GATHER_PRESENT,
+    GATHER_SIZE,
+    GATHER_USED,
+    GATHER_VALUES,
+    PRESENT,
+    WIDE,
+)
 from lake_pipeline.convert.native.source.compiled import compiled, inlined
 from lake_pipeline.convert.native.source.values import hex4
 from lake_pipeline.convert.native.source.words import byte_at, copy_wide, int_at, long_at, put_byte, put_int, put_long
@@ -22,7 +39,47 @@ _ESCAPED[[34, 92, 47, 98, 102, 110, 114, 116]] = [34, 92, 47, 8, 12, 10, 13, 9]
 
 
 @compiled
-def gather_validity(seen, picked, count, bits):
+def gather_fixed(seen, cells, picked, count, nodes, number, target):
+    """Writes the bitmaps, numbers and offsets of `number` nodes, and to `nodes` how much their offsets tell of."""
+    for each in range(number):
+        node = nodes + 8 * GATHER_FIELDS * each
+        form, first = long_at(node, GATHER_FORM), long_at(node, GATHER_FIRST)
+        its_seen, its_cells, values = seen + first, cells + 8 * first, target + long_at(node, GATHER_VALUES)
+        if form == AS_NOTHING:
+            continue
+        bits = target + long_at(node, GATHER_BITS)
+        put_long(node, GATHER_PRESENT, _gather_validity(its_seen, picked, count, bits))
+        if form == AS_BITS:
+            _gather_bits(its_cells, picked, count, values)
+        elif form == AS_NUMBERS:
+            _gather_numbers(its_cells, picked, count, values)
+        elif form == AS_TEXTS:
+            put_long(node, GATHER_SIZE, _text_offsets(its_seen, its_cells, picked, count, values))
+        elif form == AS_LIST:
+            put_long(node, GATHER_SIZE, _list_offsets(its_seen, its_cells, picked, count, values))
+    return 0
+
+
+@compiled
+def gather_rest(text, size, seen, cells, picked, count, nodes, number, offsets, target, starts):
+    """Writes what those offsets tell of: the bytes of texts and the indexes of items. `size` are the bytes of `text`.
+
+    Nodes are written one behind the other, and there must be room for `WIDE` bytes more behind the last: to copy more
+    than there is is faster than to ask how much there is. `starts` is room for a number of each slot of a list.
+    """
+    for each in range(number):
+        node = nodes + 8 * GATHER_FIELDS * each
+        form, first = long_at(node, GATHER_FORM), long_at(node, GATHER_FIRST)
+        its_seen, its_cells, data = seen + first, cells + 8 * first, target + long_at(node, GATHER_DATA)
+        if form == AS_TEXTS:
+            _gather_texts(text, size, its_seen, its_cells, picked, count, offsets + long_at(node, GATHER_VALUES), data)
+        elif form == AS_LIST:
+            _gather_items(its_seen, its_cells, long_at(node, GATHER_USED), picked, count, starts, data)
+    return 0
+
+
+@compiled
+def _gather_validity(seen, picked, count, bits):
     """Writes a bitmap of what is present; returns how many are."""
     present = packed = 0
     for index in range(count):
@@ -34,7 +91,7 @@ def gather_validity(seen, picked, count, bits):
 
 
 @compiled
-def gather_bits(cells, picked, count, bits):
+def _gather_bits(cells, picked, count, bits):
     """Writes a bitmap of the cells that are not zero."""
     packed = 0
     for index in range(count):
@@ -60,7 +117,7 @@ def _pack_rest(bits, packed, count):
 
 
 @compiled
-def gather_numbers(cells, picked, count, values):
+def _gather_numbers(cells, picked, count, values):
     """Writes the cells themselves."""
     for index in range(count):
         put_long(values, index, long_at(cells, long_at(picked, index)))
@@ -68,7 +125,7 @@ def gather_numbers(cells, picked, count, values):
 
 
 @compiled
-def list_offsets(seen, cells, picked, count, offsets):
+def _list_offsets(seen, cells, picked, count, offsets):
     """Writes where the items of each list begin and end; returns how many there are in all."""
     wanted = 0
     put_int(offsets, 0, 0)
@@ -81,7 +138,7 @@ def list_offsets(seen, cells, picked, count, offsets):
 
 
 @compiled
-def gather_items(seen, cells, used, picked, count, starts, items):
+def _gather_items(seen, cells, used, picked, count, starts, items):
     """Writes the indexes of the items in their own scope. `used` are all slots of the list in use, and `starts` is room
     for a number of each."""
     total = 0
@@ -101,7 +158,7 @@ def gather_items(seen, cells, used, picked, count, starts, items):
 
 
 @compiled
-def text_offsets(seen, cells, picked, count, offsets):
+def _text_offsets(seen, cells, picked, count, offsets):
     """Writes where each string begins and ends; returns how many bytes there are in all."""
     total = 0
     put_int(offsets, 0, 0)
@@ -114,9 +171,8 @@ def text_offsets(seen, cells, picked, count, offsets):
 
 
 @compiled
-def gather_texts(text, size, seen, cells, picked, count, offsets, data):
-    """Writes the bytes of strings, escapes resolved. `size` are the bytes of `text`; behind the last byte of `data`
-    there must be room for `WIDE` more: to copy more than there is is faster than to ask how much there is."""
+def _gather_texts(text, size, seen, cells, picked, count, offsets, data):
+    """Writes the bytes of strings, escapes resolved."""
     limit = size - WIDE
     for index in range(count):
         slot = long_at(picked, index)
