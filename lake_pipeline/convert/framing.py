@@ -19,6 +19,9 @@ from lake_pipeline.errors import BadInput
 BLOCK_BYTES = 8 << 20
 """Text bytes of a block: large enough that per-block work vanishes, small enough to stay in a few cache sizes."""
 
+CUT_BYTES = 64 << 10
+"""Of a block, what is read by itself at its end: a line ends in there, and only this little has to be cut."""
+
 _ENDS = (b" ", b"\t", b"\r", b"\n")
 _SEPARATORS = SPACES + b",[]"
 
@@ -28,15 +31,16 @@ def blocks(text: Decoded, *, max_record_bytes: int, block_bytes: int = BLOCK_BYT
 
     Raises `BadInput` for damaged compression, and `record_too_large` for a record above `max_record_bytes`.
     """
-    chunk = text.read(block_bytes)
+    cut_bytes = min(CUT_BYTES, block_bytes // 2)
+    chunk, end = text.read(block_bytes - cut_bytes), text.read(cut_bytes)
     framing = Lines if sniff(chunk) is Layout.LINES else Documents
     found = framing(text.start, max_record_bytes)
-    while len(chunk) == block_bytes:
-        yield from found.feed(chunk)
-        chunk = text.read(block_bytes)
-    # A short chunk is the last one. Only reading on shows whether it is the end, a cut, or damage.
+    while len(end) == cut_bytes:
+        yield from found.feed(chunk, end)
+        chunk, end = text.read(block_bytes - cut_bytes), text.read(cut_bytes)
+    # A block that is short is the last one. Only reading on shows whether it is the end, a cut, or damage.
     text.read(1)
-    yield from found.finish(chunk, is_cut=text.is_cut)
+    yield from found.finish(chunk + end, is_cut=text.is_cut)
 
 
 def head_records(text: Decoded, size: int) -> Iterator[Records]:
@@ -66,8 +70,10 @@ class _Unframed:
         whole: list[bytes | memoryview] = [*self._parts[:-1]]
         last = self._parts[-1] if self._parts else b""
         if left < len(last):
-            # Copied once, and the little that stays apart: blocks are large, and this is done for each.
-            whole.append(memoryview(last)[: len(last) - left])
+            # Copied once, and the little that stays apart: blocks are large, and this is done for each. With bytes
+            # alone, `join` gives the lock of Python away meanwhile.
+            kept = len(last) - left
+            whole.append(last[:kept] if kept <= CUT_BYTES or not left else memoryview(last)[:kept])
             self._parts = [last[len(last) - left :]] if left else []
             taken = b"".join(whole)
         else:
@@ -107,15 +113,17 @@ class Lines:
         self._rest = _Unframed(base, max_record_bytes)
         self._limit = max_record_bytes
 
-    def feed(self, chunk: bytes) -> Iterator[Records]:
-        """The records that end in `chunk`, the next text of the file."""
-        if not self._rest.size and _is_blank(chunk):
-            self._rest.base += len(chunk)
-            return
-        cut = chunk.rfind(b"\n") + 1
-        size = self._rest.size + cut
-        self._rest.add(chunk)
-        if cut:
+    def feed(self, *pieces: bytes) -> Iterator[Records]:
+        """The records that end in `pieces`, the next text of the file."""
+        size = 0
+        for piece in pieces:
+            if not self._rest.size and _is_blank(piece):
+                self._rest.base += len(piece)
+                continue
+            cut = piece.rfind(b"\n") + 1
+            size = self._rest.size + cut if cut else size
+            self._rest.add(piece)
+        if size:
             yield from self._framed(size)
         self._rest.bound()
 
@@ -153,8 +161,9 @@ class Documents:
         self._scanner = Scanner()
         self._rest = _Unframed(base, max_record_bytes)
 
-    def feed(self, chunk: bytes) -> Iterator[Records]:
-        """The records that end in `chunk`, the next text of the file."""
+    def feed(self, *pieces: bytes) -> Iterator[Records]:
+        """The records that end in `pieces`, the next text of the file."""
+        chunk = b"".join(pieces)
         spans = self._scanner.feed(chunk) + self._origin
         self._rest.add(chunk)
         if len(spans):
