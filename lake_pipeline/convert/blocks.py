@@ -286,7 +286,7 @@ class _Block:
 
     @cached_property
     def _edges(self) -> Index:
-        return np.concatenate((np.zeros(1, dtype=np.int64), line_ends(self.lines)[0] + 1))
+        return np.concatenate((np.zeros(1, dtype=np.int64), line_ends(self.lines, self.count) + 1))
 
     def counts(self) -> dict[int, Counts]:
         counts: dict[int, Counts] = {}

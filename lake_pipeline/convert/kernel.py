@@ -26,7 +26,7 @@ from lake_pipeline.contract.inference import infer
 from lake_pipeline.convert.blocks import BlockConverter, Piece, Segment
 from lake_pipeline.convert.deciding import Counts, decided, given_up, is_hopeless
 from lake_pipeline.convert.growing import GrowingContract
-from lake_pipeline.convert.output import Output, object_names
+from lake_pipeline.convert.output import FINISHERS, Output, object_names
 from lake_pipeline.convert.reading import outcome_of, plan, read_blocks, read_small, sample
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.errors import LakeError
@@ -78,8 +78,11 @@ def _convert_once(
 ) -> tuple[Manifest | None, Evidence]:
     """No manifest where a column became wider on the way: the rows before it have the narrower type."""
     before = contract.widenings
-    with ThreadPoolExecutor(request.options.workers, thread_name_prefix="convert") as pool:
-        conversion = _Conversion(store, request, contract, pool, on_progress)
+    with (
+        ThreadPoolExecutor(request.options.workers, thread_name_prefix="convert") as pool,
+        ThreadPoolExecutor(FINISHERS, thread_name_prefix="finish") as finishers,
+    ):
+        conversion = _Conversion(store, request, contract, pool, finishers, on_progress)
         try:
             manifest = conversion.run()
         except BaseException:
@@ -108,11 +111,13 @@ class _Conversion:
         request: ConversionRequest,
         contract: GrowingContract,
         pool: ThreadPoolExecutor,
+        finishers: ThreadPoolExecutor,
         on_progress: Progress | None,
     ) -> None:
         self._store = store
         self._request = request
         self._pool = pool
+        self._finishers = finishers
         self._on_progress = on_progress
         self._contract = contract
         self.evidence = Evidence()
@@ -139,8 +144,8 @@ class _Conversion:
             output.discard()
 
     def _new_output(self) -> Output:
-        request = self._request
-        output = Output(self._store, request.batch_id, self._contract, request.options, self._pool, self._names)
+        request, pools = self._request, (self._pool, self._finishers)
+        output = Output(self._store, request.batch_id, self._contract, request.options, *pools, self._names)
         self._outputs.append(output)
         return output
 

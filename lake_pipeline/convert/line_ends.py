@@ -1,6 +1,6 @@
-"""Line ends: where the lines of a text end, and what else a look at every byte can tell.
+"""Line ends: how many lines a text has, where they end, and what else a look at every byte can tell.
 
-One pass of machine code over vectors of 32 bytes takes a fifth of what comparing and searching with numpy takes, which
+One pass of machine code over vectors of 32 bytes takes a tenth of what comparing and searching with numpy takes, which
 was a twentieth of a conversion.
 """
 
@@ -12,10 +12,15 @@ import numpy.typing as npt
 from lake_pipeline.convert.native.calling import call
 
 
-def line_ends(text: bytes) -> tuple[npt.NDArray[np.int64], bool, bool]:
-    """(the position of every newline, whether `}{` stands anywhere, whether a line begins with a blank or is empty)."""
-    data = np.frombuffer(text, dtype=np.uint8)
-    joined = np.empty(1, dtype=np.int64)
-    ends = np.empty(call("survey_lines", data, len(data), joined), dtype=np.int64)
-    blank = call("find_line_ends", data, len(data), len(ends), ends)
-    return ends, bool(joined[0]), bool(blank)
+def survey(text: bytes) -> tuple[int, bool, bool]:
+    """(how many newlines there are, whether `}{` stands anywhere, whether a line begins with a blank or is empty)."""
+    data, found = np.frombuffer(text, dtype=np.uint8), np.empty(2, dtype=np.int64)
+    count = call("survey_lines", data, len(data), found)
+    return count, bool(found[0]), bool(found[1])
+
+
+def line_ends(text: bytes, count: int) -> npt.NDArray[np.int64]:
+    """The position of each of the `count` newlines."""
+    data, ends = np.frombuffer(text, dtype=np.uint8), np.empty(count, dtype=np.int64)
+    call("find_line_ends", data, len(data), count, ends)
+    return ends

@@ -28,6 +28,10 @@ from lake_pipeline.storage.zones import curated_key, quarantine_key
 ROW_GROUP_BYTES = 64 << 20
 """Memory of one row group at most, for records so wide that fewer rows fill it."""
 
+FINISHERS = 4
+"""Parts that are completed at a time, beside those that are encoded: a worker that waits for the disk leaves a core
+idle, which took a twentieth of the time."""
+
 OPEN_PARTS = 64
 """Parts that stay open for more row groups, each a file handle or an upload; with more partitions than this, what is
 written of one is a file."""
@@ -84,6 +88,7 @@ class Output:
         contract: GrowingContract,
         options: ConversionOptions,
         pool: Executor,
+        finishers: Executor,
         names: Iterator[str],
     ) -> None:
         self._store = store
@@ -91,11 +96,13 @@ class Output:
         self._contract = contract
         self._options = options
         self._pool = pool
+        self._finishers = finishers
         self._names = names
         self._gathered: dict[PartitionKey, _Gathered] = {}
         self._size = 0
         self._open: dict[PartitionKey, _OpenPart] = {}
         self._writing: list[Future[None]] = []
+        self._finishing: list[tuple[Future[None], _OpenPart]] = []
         self._curated: list[CuratedPart] = []
         self._quarantine: list[QuarantinePart] = []
         self._records: list[QuarantinedRecord] = []
@@ -119,7 +126,8 @@ class Output:
         """Write what is left and complete every part."""
         self._write_all(sorted(self._gathered), keep_open=False)
         self._await_writes()
-        self._writing = [self._pool.submit(self._close, partition) for partition in list(self._open)]
+        for partition in list(self._open):
+            self._close(partition)
         self._await_writes()
         if self._records:
             self._write_quarantine()
@@ -130,12 +138,16 @@ class Output:
         for future in self._writing:
             future.cancel()
         wait(self._writing)
+        for future, part in self._finishing:
+            if future.cancel() or future.exception() is not None:
+                part.object.discard()
         for part in self._open.values():
             part.object.discard()
         for written in [part.object for part in self._curated] + [part.object for part in self._quarantine]:
             self._store.abort(written)
         self._open, self._curated, self._quarantine = {}, [], []
-        self._gathered, self._records, self._size, self._writing = {}, [], 0, []
+        self._gathered, self._records, self._size = {}, [], 0
+        self._writing, self._finishing = [], []
 
     def _write_largest(self) -> None:
         """Write partitions, the largest first, until half of the budget is free again."""
@@ -175,6 +187,10 @@ class Output:
         wait(writing)
         for future in writing:
             future.result()
+        wait([future for future, _ in self._finishing])
+        for future, _ in self._finishing:
+            future.result()
+        self._finishing = []
 
     def _write(self, partition: PartitionKey, gathered: _Gathered, schema: pa.Schema, keep_open: bool) -> None:
         spans = _conformed(gathered.spans, schema)
@@ -201,7 +217,11 @@ class Output:
         return part
 
     def _close(self, partition: PartitionKey) -> None:
+        """Have the open part of a partition completed, which is waiting and no work: for a disk, or for requests."""
         part = self._open.pop(partition)
+        self._finishing.append((self._finishers.submit(self._finish, partition, part), part))
+
+    def _finish(self, partition: PartitionKey, part: _OpenPart) -> None:
         self._curated.append(
             CuratedPart(
                 object=part.object.finish(),

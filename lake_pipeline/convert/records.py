@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from lake_pipeline.convert.line_ends import line_ends
+from lake_pipeline.convert.line_ends import line_ends, survey
 from lake_pipeline.convert.scanning import Scanner, Spans
 
 MAX_RECORDS = 1 << 16
@@ -38,19 +38,20 @@ class Records:
 
     `lines` has one record a line, each ended by a newline; an empty line is a record that the end of the file cut
     off. `source` are the bytes as they stood in the file, `base` their offset in the (decompressed) file, `places`
-    where each record stands in `source`: its span, or only its end where the records are its lines.
+    where each record stands in `source`: None where the records are its lines, of which nobody asks where one is, but
+    for those that are broken.
     """
 
     lines: bytes
     count: int
     source: bytes
     base: int
-    places: Spans | _Positions
+    places: Spans | None
 
     @cached_property
     def spans(self) -> Spans:
         """Where each record stands in `source`."""
-        return self.places if self.places.ndim == 2 else _between(self.places)
+        return self.places if self.places is not None else _between(line_ends(self.source, self.count))
 
     def raw(self, index: int) -> bytes:
         """The bytes of a record as they stood in the file, without the line end."""
@@ -70,10 +71,10 @@ def frame_lines(source: bytes, base: int) -> Iterator[Records]:
     """
     if not source.endswith(b"\n"):
         source += b"\n"
-    ends, joined, blank = line_ends(source)
-    if len(ends) <= MAX_RECORDS:
-        return _lines(source, base, ends, joined=joined, blank=blank)
-    return _many_lines(source, base, ends, joined=joined, blank=blank)
+    count, joined, blank = survey(source)
+    if count <= MAX_RECORDS:
+        return _lines(source, base, count, joined=joined, blank=blank)
+    return _many_lines(source, base, line_ends(source, count), joined=joined, blank=blank)
 
 
 def _many_lines(source: bytes, base: int, ends: _Positions, *, joined: bool, blank: bool) -> Iterator[Records]:
@@ -81,14 +82,14 @@ def _many_lines(source: bytes, base: int, ends: _Positions, *, joined: bool, bla
         last = ends[first : first + MAX_RECORDS]
         start = int(ends[first - 1]) + 1 if first else 0
         part = source[start : int(last[-1]) + 1]
-        yield from _lines(part, base + start, last - start, joined=joined, blank=blank)
+        yield from _lines(part, base + start, len(last), joined=joined, blank=blank)
 
 
-def _lines(source: bytes, base: int, ends: _Positions, *, joined: bool, blank: bool) -> Iterator[Records]:
+def _lines(source: bytes, base: int, count: int, *, joined: bool, blank: bool) -> Iterator[Records]:
     if not joined and not blank:
-        yield Records(lines=source, count=len(ends), source=source, base=base, places=ends)
+        yield Records(lines=source, count=count, source=source, base=base, places=None)
         return
-    spans = _solid(np.frombuffer(source, dtype=np.uint8), _between(ends))
+    spans = _solid(np.frombuffer(source, dtype=np.uint8), _between(line_ends(source, count)))
     spans = _split(source, spans) if joined else spans
     if len(spans):
         yield frame_spans(source, base, spans)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from lake_pipeline.convert.line_ends import line_ends
+from lake_pipeline.convert.line_ends import line_ends, survey
 
 
 @settings(max_examples=300, deadline=None)
-@given(text=st.text(st.sampled_from("\n}{ \ta"), max_size=150))
+@given(text=st.text(st.sampled_from("\n}{ \t\ra"), max_size=150))
 def test_every_line_end_joint_and_blank_beginning_is_seen(text: str) -> None:
-    ends, joined, blank = line_ends(text.encode())
+    count, joined, blank = survey(text.encode())
+    ends = line_ends(text.encode(), count)
     begins = [0, *(end + 1 for end in ends.tolist())]
     assert ends.tolist() == [at for at, character in enumerate(text) if character == "\n"]
     assert joined == ("}{" in text)
-    assert blank == any(text[at : at + 1] in (" ", "\t", "\n") for at in begins if at < len(text))
+    assert blank == any(text[at : at + 1] in (" ", "\t", "\r", "\n") for at in begins if at < len(text))

@@ -6,42 +6,44 @@ import numpy as np
 
 from lake_pipeline.convert.native.layout import WIDE
 from lake_pipeline.convert.native.source.compiled import compiled, inlined
-from lake_pipeline.convert.native.source.words import byte_at, count_bits, equal_bytes, first_bit, put_long
+from lake_pipeline.convert.native.source.words import blank_bytes, byte_at, count_bits, equal_bytes, first_bit, put_long
 
 
 @compiled
-def survey_lines(text, size, joined):
-    """Returns how many newlines there are; writes whether `}{` stands anywhere."""
+def survey_lines(text, size, found):
+    """Returns how many newlines there are; writes whether `}{` stands anywhere, and whether a line begins with a blank
+    or is empty."""
     count = at = 0
-    joints = np.uint64(0)
+    joints = blanks = np.uint64(0)
     while at + WIDE < size:
-        count += count_bits(equal_bytes(text, at, 10))
+        ends = equal_bytes(text, at, 10)
+        count += count_bits(ends)
         joints |= equal_bytes(text, at, 125) & equal_bytes(text, at + 1, 123)
+        blanks |= ends & blank_bytes(text, at + 1)
         at += WIDE
-    found = joints != 0
+    joined, blank = joints != 0, blanks != 0 or (size > 0 and _is_blank(byte_at(text, 0)))
     for each in range(at, size):
-        count += byte_at(text, each) == 10
-        found |= each + 1 < size and byte_at(text, each) == 125 and byte_at(text, each + 1) == 123
-    put_long(joined, 0, found)
+        is_end, is_last = byte_at(text, each) == 10, each + 1 == size
+        count += is_end
+        joined |= not is_last and byte_at(text, each) == 125 and byte_at(text, each + 1) == 123
+        blank |= not is_last and is_end and _is_blank(byte_at(text, each + 1))
+    put_long(found, 0, joined)
+    put_long(found, 1, blank)
     return count
 
 
 @compiled
 def find_line_ends(text, size, count, ends):
-    """Writes the position of each of the `count` newlines; returns whether a line begins with a blank or is empty."""
+    """Writes the position of each of the `count` newlines; returns how many there are."""
     at = taken = 0
-    blank = size > 0 and _is_blank(byte_at(text, 0))
     while taken < count:
         bits = equal_bytes(text, at, 10) if at + WIDE <= size else _last_bits(text, at, size)
         while bits:
-            end = at + first_bit(bits)
+            put_long(ends, taken, at + first_bit(bits))
             bits &= bits - np.uint64(1)
-            put_long(ends, taken, end)
             taken += 1
-            if end + 1 < size and _is_blank(byte_at(text, end + 1)):
-                blank = True
         at += WIDE
-    return np.int64(blank)
+    return taken
 
 
 @compiled

@@ -97,6 +97,20 @@ def equal_bytes(typing: Any, text: Any, at: Any, wanted: Any) -> Any:
 
 
 @intrinsic
+def blank_bytes(typing: Any, text: Any, at: Any) -> Any:
+    """A bit for each of `WIDE` bytes that is a space, a tab, a return or a newline."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = _vector(builder, _pointer(builder, *arguments), WIDE)
+        blank = builder.icmp_signed("==", found, _all(32, WIDE))
+        for byte in (9, 10, 13):
+            blank = builder.or_(blank, builder.icmp_signed("==", found, _all(byte, WIDE)))
+        return _bits(builder, blank, WIDE)
+
+    return types.uint64(types.int64, types.int64), generate
+
+
+@intrinsic
 def count_bits(typing: Any, bits: Any) -> Any:
     """How many bits are set."""
 
