@@ -198,4 +198,4 @@ def test_folders_are_looked_at_in_the_order_that_is_told() -> None:
 
 def test_an_array_with_gaps_is_refused() -> None:
     with pytest.raises(ValueError, match="one behind the other"):
-        calling.call("gather_numbers", np.zeros(4, dtype=np.int64)[::2], np.zeros(1, dtype=np.int64), 1, 0)
+        calling.call("survey_lines", np.zeros(4, dtype=np.int64)[::2], 4, np.zeros(2, dtype=np.int64))

@@ -27,8 +27,8 @@ from lake_pipeline.convert.native.processors import Processor, triple
 SOURCES = (
     "compiling.py", "functions.py", "layout.py", "processors.py", "source/__init__.py", "source/compiled.py",
     "source/dates.py", "source/gathering.py", "source/lines.py", "source/numbers.py", "source/parquet_bounds.py",
-    "source/parquet_columns.py", "source/parquet_dictionaries.py", "source/parquet_pages.py",
-    "source/parquet_walking.py", "source/scan.py", "source/values.py", "source/words.py",
+    "source/parquet_chunks.py", "source/parquet_columns.py", "source/parquet_dictionaries.py",
+    "source/parquet_pages.py", "source/parquet_walking.py", "source/scan.py", "source/values.py", "source/words.py",
 )  # fmt: skip
 """The files that decide what the machine code is."""
 

@@ -18,6 +18,7 @@ from lake_pipeline.convert.native.calling import call
 from lake_pipeline.convert.native.layout import (
     AS_LIST,
     AS_NOTHING,
+    AS_STRUCT,
     AS_TEXTS,
     GATHER_BITS,
     GATHER_DATA,
@@ -75,13 +76,14 @@ def gather(text: Bytes, seen: Bytes, cells: Ints, forms: Ints, firsts: Ints, use
 def _gathered(room: tuple[Any, Any, Bytes], row: list[int], count: int, bits: int, values: int) -> Gathered:
     form, _, _, bits_at, values_at, data_at, size, present = row
     fixed, rest, bytes_of_rest = room
-    is_list, has_nulls = form == AS_LIST, form != AS_NOTHING and present < count
+    has_nulls, has_values = form != AS_NOTHING and present < count, form not in (AS_NOTHING, AS_STRUCT)
     return Gathered(
         nulls=count - present,
         valid=fixed.slice(bits_at, bits) if has_nulls else None,
-        values=fixed.slice(values_at, values) if values else None,
+        # Also where it is empty: without any buffer, pyarrow crashes when it is asked for the size.
+        values=fixed.slice(values_at, values) if has_values else None,
         data=rest.slice(data_at, size) if form == AS_TEXTS else None,
-        items=bytes_of_rest[data_at : data_at + 8 * size].view(np.int64) if is_list else None,
+        items=bytes_of_rest[data_at : data_at + 8 * size].view(np.int64) if form == AS_LIST else None,
     )
 
 
