@@ -257,21 +257,27 @@ class Batches(Iterator[pa.RecordBatch]):
             try:
                 for file, piece, table in self._read_from(start, pool):
                     tables.append(table)
+                    del table
                     rows += piece.stop - piece.start
                     if dataset.seed is None or rows >= dataset.window_rows:
                         end = replace(start, window=start.window + 1, file=file, row=piece.end, taken=0)
                         yield self._window(start, end, tables, pool)
-                        start, tables, rows = end, [], 0
+                        start, rows = end, 0
                 end = replace(start, window=start.window + 1, file=len(self._order), row=0, taken=0)
                 yield self._window(start, end, tables, pool)
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _window(self, start: Position, end: Position, tables: list[pa.Table], pool: Executor) -> _Window:
+        """Of the tables, which are taken away."""
         table = pa.concat_tables(tables) if tables else self._dataset.schema.empty_table()
+        tables.clear()
         if self._dataset.seed is not None:
-            columns = pool.map(partial(pc.take, indices=self._shuffled(start, table.num_rows)), table.columns)
-            table = pa.Table.from_arrays(list(columns), schema=table.schema)
+            order, columns = self._shuffled(start, table.num_rows), deque(table.columns)
+            del table
+            # A column is let go of once it is taken, so a window that is shuffled is not twice in memory.
+            taken = pool.map(partial(pc.take, indices=order), (columns.popleft() for _ in range(len(columns))))
+            table = pa.Table.from_arrays(list(taken), schema=self._dataset.schema)
         return _Window(replace(start, taken=0), end, table, start.taken)
 
     def _shuffled(self, start: Position, rows: int) -> Any:

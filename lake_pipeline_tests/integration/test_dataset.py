@@ -8,6 +8,7 @@ import pickle
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -69,6 +70,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> CuratedFiles:
 ROWS = 10 + 15 + 20 + 30 + 35
 
 
+PIECE_ROWS = (1, 2 * GROUP_ROWS, 1000)
+"""Row groups are read one by one, two at a time, or all of a file."""
+
+
+@contextmanager
+def reading_together(piece_rows: int) -> Iterator[None]:
+    """While the block runs, row groups of so many rows are read in one call."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lake_pipeline.consume.files.PIECE_ROWS", piece_rows)
+        yield
+
+
 def numbers(batches: Iterator[pa.RecordBatch]) -> list[int]:
     return [n for batch in batches for n in batch.column("n").to_pylist()]
 
@@ -95,6 +108,7 @@ def test_without_a_seed_rows_come_as_they_are_stored_with_their_partition(files:
     window_rows=st.integers(1, 60),
     read_ahead=st.integers(0, 3),
     filtered=st.booleans(),
+    piece_rows=st.sampled_from(PIECE_ROWS),
 )
 def test_each_row_is_in_exactly_one_share_of_an_epoch(
     files: CuratedFiles,
@@ -104,12 +118,14 @@ def test_each_row_is_in_exactly_one_share_of_an_epoch(
     window_rows: int,
     read_ahead: int,
     filtered: bool,
+    piece_rows: int,
 ) -> None:
     where = pc.field("n").isin(range(0, ROWS, 3)) & (pc.field("n") > 12) if filtered else None
     dataset = CuratedDataset(
         files=files, where=where, seed=seed, batch_rows=batch_rows, window_rows=window_rows, read_ahead=read_ahead
     )
-    shares = [numbers(dataset.batches(epoch=1, share=Share(index=index, count=count))) for index in range(count)]
+    with reading_together(piece_rows):
+        shares = [numbers(dataset.batches(epoch=1, share=Share(index=index, count=count))) for index in range(count)]
     wanted = [n for n in range(ROWS) if not filtered or (n % 3 == 0 and n > 12)]
     assert Counter(n for share in shares for n in share) == Counter(wanted)
     if not filtered:
@@ -123,21 +139,29 @@ def test_each_row_is_in_exactly_one_share_of_an_epoch(
     window_rows=st.integers(1, 60),
     stops=st.integers(0, 30),
     filtered=st.booleans(),
+    piece_rows=st.sampled_from(PIECE_ROWS),
 )
 def test_reading_goes_on_from_any_position_as_if_it_had_never_stopped(
-    files: CuratedFiles, seed: int | None, batch_rows: int, window_rows: int, stops: int, filtered: bool
+    files: CuratedFiles,
+    seed: int | None,
+    batch_rows: int,
+    window_rows: int,
+    stops: int,
+    filtered: bool,
+    piece_rows: int,
 ) -> None:
     where = pc.field("n").isin(range(0, ROWS, 2)) if filtered else None
     dataset = CuratedDataset(files=files, where=where, seed=seed, batch_rows=batch_rows, window_rows=window_rows)
     share = Share(index=1, count=2)
-    whole = numbers(dataset.batches(epoch=2, share=share))
+    with reading_together(piece_rows):
+        whole = numbers(dataset.batches(epoch=2, share=share))
 
-    reader = dataset.batches(epoch=2, share=share)
-    before = [n for _, batch in zip(range(stops), reader, strict=False) for n in batch.column("n").to_pylist()]
-    kept = json.loads(json.dumps(reader.position.as_json()))
-    reader.close()
-    assert reader.position == Position.of_json(kept)
-    after = numbers(dataset.batches(share=share, position=Position.of_json(kept)))
+        reader = dataset.batches(epoch=2, share=share)
+        before = [n for _, batch in zip(range(stops), reader, strict=False) for n in batch.column("n").to_pylist()]
+        kept = json.loads(json.dumps(reader.position.as_json()))
+        reader.close()
+        assert reader.position == Position.of_json(kept)
+        after = numbers(dataset.batches(share=share, position=Position.of_json(kept)))
 
     assert before + after == whole
 
@@ -173,16 +197,17 @@ def test_only_the_files_and_row_groups_that_may_fit_are_read(
         return real_open(self, version)
 
     def reads(self: CuratedFiles, piece: Any, where: Any) -> Any:
-        read.append(piece.group)
+        read.append(piece.groups)
         return real_read(self, piece, where)
 
     monkeypatch.setattr(CuratedFiles, "open", opens)
     monkeypatch.setattr(CuratedFiles, "read", reads)
+    monkeypatch.setattr("lake_pipeline.consume.files.PIECE_ROWS", 1)
     where = (pc.field("day") == 3) & (pc.field("n") == 26)
     dataset = CuratedDataset(files=files.matching(where), where=where)
     assert numbers(dataset.batches()) == [26]
     assert set(opened) == {3}
-    assert read == [0]
+    assert read == [(0,)]
 
 
 def test_wanted_columns_come_in_their_order_and_a_filter_may_name_others(files: CuratedFiles) -> None:
@@ -231,6 +256,7 @@ def test_memory_is_bounded_by_what_is_read_ahead(files: CuratedFiles, monkeypatc
         return real(self, piece, where)
 
     monkeypatch.setattr(CuratedFiles, "read", reads)
+    monkeypatch.setattr("lake_pipeline.consume.files.PIECE_ROWS", 1)
     reader = CuratedDataset(files=files, batch_rows=1, read_ahead=2).batches()
     for rows in range(GROUP_ROWS):
         next(reader)
