@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -263,6 +264,31 @@ def test_memory_is_bounded_by_what_is_read_ahead(files: CuratedFiles, monkeypatc
         assert len(read) <= 3, rows
     next(reader)
     assert len(read) <= 4
+    reader.close()
+
+
+def test_the_next_window_is_made_while_one_is_given_out_and_no_more_of_them(
+    files: CuratedFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    real = CuratedFiles.read
+
+    def reads(self: CuratedFiles, piece: Any, where: Any) -> Any:
+        read.append(piece.stop - piece.start)
+        return real(self, piece, where)
+
+    monkeypatch.setattr(CuratedFiles, "read", reads)
+    monkeypatch.setattr("lake_pipeline.consume.files.PIECE_ROWS", 1)
+    window = 4 * GROUP_ROWS
+    reader = CuratedDataset(files=files, seed=1, batch_rows=1, window_rows=window, read_ahead=1).batches()
+    next(reader)
+    deadline = time.monotonic() + 10
+    while sum(read) < 2 * window:
+        assert time.monotonic() < deadline, "nobody asked for the second window, and nobody made it"
+        time.sleep(0.01)
+    time.sleep(0.1)
+    # A window ends with the row group that fills it, and two more of them may be on their way.
+    assert sum(read) <= 2 * (window + GROUP_ROWS) + 2 * GROUP_ROWS < ROWS
     reader.close()
 
 

@@ -61,6 +61,22 @@ def test_what_was_read_and_what_it_costs_is_told_beside_the_rows(
     assert "Athena read 1.0 kB in 1.5 s, about $0.0001" in result.stderr
 
 
+def test_a_query_runs_in_the_workgroup_with_results_where_the_settings_say(
+    aws: AwsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = aws.client("athena")
+    client.create_work_group(Name="analysts")
+    monkeypatch.setenv("LAKE_ATHENA_WORKGROUP", "analysts")
+    monkeypatch.setenv("LAKE_GLUE_DATABASE", "orders")
+    settings = load_settings()
+    aws.seed_athena({"n": "bigint"}, [["1"]])
+    begun = client.get_query_execution(QueryExecutionId=query_athena(athena(settings), "SELECT 1").query_id)
+    assert begun["QueryExecution"]["WorkGroup"] == "analysts"
+    assert begun["QueryExecution"]["QueryExecutionContext"]["Database"] == "orders"
+    output: str = begun["QueryExecution"]["ResultConfiguration"]["OutputLocation"]
+    assert output.startswith(str(settings.athena_output))
+
+
 @pytest.mark.parametrize(
     ("reason", "advice"),
     [
