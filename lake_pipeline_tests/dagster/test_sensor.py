@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import time
+from datetime import date, timedelta
+
 import dagster as dg
 import pytest
 
 from lake_pipeline.defs.partitions import add_modes
+from lake_pipeline.model.files import Lane
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import FileState
 from lake_pipeline_tests.dagster.conftest import Platform, records
+from lake_pipeline_tests.ledger_builders import found
 
 
 def _requests(result: dg.SensorResult) -> list[tuple[str | None, str | None]]:
@@ -161,3 +167,25 @@ def test_each_tick_tells_the_backlog_what_waits(platform: Platform) -> None:
     platform.run_batch()
     after = told()
     assert (after["files pending"], after["files in the last hour"], after["rows in the last hour"]) == (0, 1, 3)
+
+
+@pytest.mark.skipif(not os.environ.get("FULL_SIZE"), reason="registers a million files: make test-large")
+def test_a_tick_over_a_million_pending_files_takes_below_two_seconds(platform: Platform) -> None:
+    first = date(2016, 1, 1)
+    platform.lake.ledger.register(
+        found(
+            number,
+            lane=Lane.HISTORY,
+            expected=PartitionKey(first + timedelta(days=number % 3650), f"m{number // 3650 % 10}"),
+        )
+        for number in range(1_000_000)
+    )
+    took = list[float]()
+    for _ in range(2):
+        started = time.perf_counter()
+        requests = _requests(platform.tick(first_date=first, max_runs=2))
+        took.append(time.perf_counter() - started)
+        assert requests == [("ingest_batch_job", None)] * 2, "a crowd of partitions is taken along by batches"
+    print(f"the first tick took {took[0]:.2f} s, the next one {took[1]:.2f} s")
+    # The first one also makes the definitions, which a code server has made when it ticks.
+    assert took[1] < 2
