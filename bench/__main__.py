@@ -15,6 +15,7 @@ from bench.measuring import Arena, Failed, Measured, take_turns
 from bench.page import write_page
 from bench.report import as_json, as_text, dataset_table, dataset_title, targets_table
 from bench.results import US, Results
+from bench.stages import where_time_goes
 
 QUICK = ("lake", "duckdb", "polars")
 
@@ -31,7 +32,8 @@ def main() -> int:
     else:
         _print(results)
     if arguments.write:
-        page = write_page(results, _command(sys.argv[1:]), arguments.rounds, machine, versions(chosen))
+        stages = _stages(arguments)
+        page = write_page(results, _command(sys.argv[1:]), arguments.rounds, machine, versions(chosen), stages)
         arguments.write.write_text(page)
     return 1 if _ours_is_wrong(results) else 0
 
@@ -57,6 +59,12 @@ def _command(given: list[str]) -> str:
     at = given.index("--write")
     further = shlex.join(given[:at] + given[at + 2 :])
     return "make bench-docs" + (f" ARGUMENTS='{further}'" if further else "")
+
+
+def _stages(arguments: argparse.Namespace) -> dict[str, float]:
+    """Of the kernel on the largest set."""
+    raw, _ = generated(DATA_SETS["lines"], arguments.megabytes * 1_000_000, arguments.folder / "data")
+    return where_time_goes(raw, arguments.folder, cores())
 
 
 def _measured(arguments: argparse.Namespace) -> Results:

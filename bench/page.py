@@ -41,11 +41,24 @@ cut off, another format, or a wrong character; and with a text where a number wa
 text where a list was. The clean and the dirty set hold the same records otherwise.
 """
 
+_STAGES = """\
+Processor time of both workers and the thread that reads, in a run of its own (`bench/stages.py`); waiting is not in it.
+What is left to gain is in the last lines of such a table only in so far as it can be done without: JSON must be read,
+parsed, ordered by partition, encoded and compressed.
+"""
 
-def write_page(results: Results, command: str, rounds: int, machine: dict[str, str], versions: dict[str, str]) -> str:
-    """The whole page as Markdown."""
+
+def write_page(
+    results: Results,
+    command: str,
+    rounds: int,
+    machine: dict[str, str],
+    versions: dict[str, str],
+    stages: dict[str, float],
+) -> str:
+    """The whole page as Markdown. `stages` are the core seconds of the kernel's parts, the most first."""
     parts = [_OPENING.format(command=command), _targets(results), _machine(machine, versions), _results(results)]
-    parts += [_method(rounds), _contenders(results)]
+    parts += [_stages(stages), _method(rounds), _contenders(results)]
     return "\n".join(parts)
 
 
@@ -71,6 +84,13 @@ def _results(results: Results) -> str:
         else "What was read back differs in nothing but the missing records: neither in rows nor in partitions or sums."
     )
     return "\n".join(["## Results\n", *sections, checked + "\n"])
+
+
+def _stages(stages: dict[str, float]) -> str:
+    whole = sum(stages.values())
+    rows = [[stage, f"{seconds:.2f}", f"{seconds / whole:.0%}"] for stage, seconds in stages.items()]
+    table = as_markdown([["lake_pipeline, large NDJSON files", "core seconds", "share"], *rows])
+    return f"## Where the time goes\n\n{_STAGES}\n{table}\n"
 
 
 def _method(rounds: int) -> str:

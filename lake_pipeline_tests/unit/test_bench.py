@@ -15,6 +15,7 @@ from bench.measuring import Arena, Failed, Measured, measure
 from bench.page import write_page
 from bench.records import DAYS, MODES
 from bench.results import Results
+from bench.stages import where_time_goes
 
 BYTES = 400_000
 PEERS = [name for name in CONTENDERS if name != "lake"]
@@ -76,13 +77,24 @@ def test_the_same_data_is_generated_each_time(tmp_path: Path) -> None:
 
 def test_what_duckdb_drops_of_dirty_records_is_in_the_report(tmp_path: Path) -> None:
     about, run = _measured(DIRTY, "duckdb", tmp_path)
-    page = write_page(Results(abouts={"dirty": about}, runs=[run]), "make bench", 1, {}, {})
+    page = write_page(Results(abouts={"dirty": about}, runs=[run]), "make bench", 1, {}, {}, {})
     assert f"{about.broken} records dropped, no account" in page
 
 
 def test_a_contender_that_fails_is_in_the_report(tmp_path: Path) -> None:
     about, _ = _measured(LINES, "lake", tmp_path)
     failed = Failed(dataset="lines", contender="polars", reason="exit code 1: no | memory")
-    page = write_page(Results(abouts={"lines": about}, runs=[failed]), "make bench", 1, {}, {})
+    page = write_page(
+        Results(abouts={"lines": about}, runs=[failed]), "make bench", 1, {}, {}, {"parsing": 3.0, "writing": 1.0}
+    )
     assert "| Polars | failed |" in page
     assert "no \\| memory" in page
+
+
+def test_where_the_time_goes_adds_up_to_the_time_of_a_conversion(tmp_path: Path) -> None:
+    raw, about = generated(LINES, BYTES, tmp_path / "data")
+    stages = where_time_goes(raw, tmp_path, 1)
+    assert {"parsing", "compressing (zstd)", "reading files"} <= stages.keys()
+    assert min(stages.values()) >= 0
+    page = write_page(Results(abouts={"lines": about}, runs=[]), "make bench", 1, {}, {}, {"parsing": 3.0, "rest": 1.0})
+    assert "| parsing | 3.00 | 75% |" in page
