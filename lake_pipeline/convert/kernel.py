@@ -11,10 +11,12 @@ away when it turns out to be refused.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -23,11 +25,12 @@ import pyarrow as pa
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.inference import infer
+from lake_pipeline.convert.ahead import ReadAhead
 from lake_pipeline.convert.blocks import BlockConverter, Piece, Segment
 from lake_pipeline.convert.deciding import Counts, decided, given_up, is_hopeless
 from lake_pipeline.convert.growing import GrowingContract
 from lake_pipeline.convert.output import FINISHERS, Output, object_names
-from lake_pipeline.convert.reading import outcome_of, plan, read_blocks, read_small, sample
+from lake_pipeline.convert.reading import outcome_of, plan, read_small, sample
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.errors import LakeError
 from lake_pipeline.model.files import RawFile
@@ -41,6 +44,9 @@ BLOCK_TEXT = 8 << 20
 HELD_BYTES = 96 << 20
 """Rows of one large file held in memory until it is known whether it is accepted."""
 
+COLLECTED = 50_000
+"""New objects after which Python looks for cycles; without being told, it does after 700."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -48,11 +54,14 @@ R = TypeVar("R")
 def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progress | None = None) -> ConversionReport:
     """Convert every file of the request; see `Engine.convert` for what is promised and raised."""
     started = time.monotonic()
-    contract = GrowingContract(first_contract(store, request), request.widens_from)
     manifest = None
     try:
-        while manifest is None:
-            manifest, evidence = _convert_once(store, request, contract, on_progress)
+        with _collecting_seldom(), ReadAhead(store, request.options) as reader:
+            for file in plan(request.files).large[:1]:
+                reader.begin(file)
+            contract = GrowingContract(first_contract(store, request), request.widens_from)
+            while manifest is None:
+                manifest, evidence = _convert_once(store, request, contract, reader, on_progress)
     finally:
         # Arrow keeps what it had for what comes next: half a gigabyte was seen, on top of the next conversion.
         pa.default_memory_pool().release_unused()
@@ -65,6 +74,17 @@ def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progres
     )
 
 
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """There are many objects here and no cycles of them: to look for some halts all threads, for 3 % of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], COLLECTED), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def first_contract(store: ObjectStore, request: ConversionRequest) -> Contract:
     """The contract to begin with: the one in force, or one inferred from a sample, under the rules as they are now."""
     rules = request.options.rules
@@ -74,7 +94,11 @@ def first_contract(store: ObjectStore, request: ConversionRequest) -> Contract:
 
 
 def _convert_once(
-    store: ObjectStore, request: ConversionRequest, contract: GrowingContract, on_progress: Progress | None
+    store: ObjectStore,
+    request: ConversionRequest,
+    contract: GrowingContract,
+    reader: ReadAhead,
+    on_progress: Progress | None,
 ) -> tuple[Manifest | None, Evidence]:
     """No manifest where a column became wider on the way: the rows before it have the narrower type."""
     before = contract.widenings
@@ -82,7 +106,7 @@ def _convert_once(
         ThreadPoolExecutor(request.options.workers, thread_name_prefix="convert") as pool,
         ThreadPoolExecutor(FINISHERS, thread_name_prefix="finish") as finishers,
     ):
-        conversion = _Conversion(store, request, contract, pool, finishers, on_progress)
+        conversion = _Conversion(store, request, contract, reader, pool, finishers, on_progress)
         try:
             manifest = conversion.run()
         except BaseException:
@@ -110,12 +134,14 @@ class _Conversion:
         store: ObjectStore,
         request: ConversionRequest,
         contract: GrowingContract,
+        reader: ReadAhead,
         pool: ThreadPoolExecutor,
         finishers: ThreadPoolExecutor,
         on_progress: Progress | None,
     ) -> None:
         self._store = store
         self._request = request
+        self._reader = reader
         self._pool = pool
         self._finishers = finishers
         self._on_progress = on_progress
@@ -266,7 +292,7 @@ class _Conversion:
 
     def _segments(self, file: RawFile) -> Iterator[Segment]:
         first = 0
-        for records in read_blocks(self._store, file, self._request.options):
+        for records in self._reader.blocks(file):
             yield Segment(file=file, records=records, first=first)
             first += records.count
 

@@ -6,7 +6,7 @@ wrong with the file, and what is wrong with the world.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -93,7 +93,7 @@ def read_small(store: Readable, file: RawFile, options: ConversionOptions) -> li
         return records
 
 
-def read_blocks(store: ObjectStore, file: RawFile, options: ConversionOptions) -> Iterator[Records]:
+def read_blocks(store: ObjectStore, file: RawFile, options: ConversionOptions) -> Generator[Records]:
     """The records of a file, block by block. Raises what `open_text` raises, also on the way."""
     with closing(open_text(store, file, options)) as text:
         yield from blocks(text, max_record_bytes=options.max_record_bytes)
