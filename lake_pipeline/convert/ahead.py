@@ -1,7 +1,8 @@
 """Reading ahead: a thread of its own reads the next blocks of a large file while others are converted.
 
-The thread that hands blocks to the workers also gathers what comes back; with both to do it came late, and workers were
-idle for a tenth of the time. The first file is begun before the contract is inferred, which leaves a core free.
+The thread that hands blocks to the workers also gathers what comes back; with both to do it came late, and workers
+waited for blocks for a twentieth of the time, from a bucket for longer. The first file is begun before the contract is
+inferred, which leaves a core free.
 """
 
 from __future__ import annotations
