@@ -121,6 +121,32 @@ def test_every_published_file_stands_where_a_projected_partition_looks(
     assert folders <= looked_at
 
 
+def test_glue_is_told_that_the_files_are_parquet_read_by_column_name_each_with_a_codec_of_its_own(
+    aws: AwsServer, database: str, land: Land
+) -> None:
+    land(0, RECORD)
+    lake("catalog", "sync")
+
+    table = table_of(aws, database)
+    parquet = "org.apache.hadoop.hive.ql.io.parquet"
+    assert table["TableType"] == "EXTERNAL_TABLE"
+    others = {
+        name: value for name, value in table["Parameters"].items() if not name.startswith(("projection.", "storage."))
+    }
+    assert others == {"EXTERNAL": "TRUE", "classification": "parquet", "lake_contract_version": "1"}
+    storage = {name: value for name, value in table["StorageDescriptor"].items() if name != "Columns"}
+    # No codec: each file names that of its columns, and a table's would be for whoever writes to it.
+    assert storage == {
+        "Location": f"s3://{database.replace('_', '-')}/lake/{CURATED}",
+        "InputFormat": f"{parquet}.MapredParquetInputFormat",
+        "OutputFormat": f"{parquet}.MapredParquetOutputFormat",
+        "SerdeInfo": {
+            "SerializationLibrary": f"{parquet}.serde.ParquetHiveSerDe",
+            "Parameters": {"serialization.format": "1", "parquet.column.index.access": "false"},
+        },
+    }
+
+
 def projected(parameters: dict[str, str]) -> Iterator[str]:
     """The locations that Athena makes of the parameters, as its documentation tells."""
 
