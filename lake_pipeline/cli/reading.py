@@ -30,7 +30,8 @@ def query(sql: str, engine: str, json_: bool) -> None:
     """Run SQL over json_parsed_parquet (partition columns: year, month, day, mode) and quarantine.
 
     With --json one object a line, all of them; without it the first 50 rows, as wide as the terminal. Athena reads the
-    table of `lake catalog sync`; what it read and what that costs is told on stderr, and Ctrl-C stops it there too.
+    table of `lake catalog sync`; what it read, what that costs, and workgroup and place of the results are told on
+    stderr, and Ctrl-C stops it there too.
     """
     from lake_pipeline.settings import load_settings
 
@@ -56,7 +57,8 @@ def _by_athena(settings: Settings, sql: str, *, json_: bool) -> None:
     _print(result.columns, result.rows, json_=json_)
     click.echo(
         f"Athena read {size(result.bytes_scanned)} in {result.seconds:.1f} s, about ${result.dollars:.4f} "
-        f"(query {result.query_id}).",
+        f"(workgroup {result.workgroup}, query {result.query_id}, "
+        f"results in {result.output or 'the place of the workgroup'}).",
         err=True,
     )
 

@@ -48,11 +48,17 @@ class Athena:
 
 @dataclass(frozen=True, kw_only=True)
 class AthenaResult:
-    """Columns by name, never two alike, the rows as they are fetched, to be read once, and what the query took."""
+    """Columns by name, never two alike, the rows as they are fetched, to be read once, and what the query took.
+
+    `workgroup` and `output` are where it ran and what file its results are in, as Athena says: a workgroup may overrule
+    what was asked. `output` is None where Athena names no file.
+    """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[Any, ...]]
     query_id: str
+    workgroup: str
+    output: str | None
     bytes_scanned: int
     seconds: float
     dollars: float
@@ -80,6 +86,8 @@ def query_athena(athena: Athena, sql: str, on_state: Callable[[str], None] = lam
         columns=columns,
         rows=rows,
         query_id=query_id,
+        workgroup=finished.get("WorkGroup") or athena.workgroup,
+        output=finished.get("ResultConfiguration", {}).get("OutputLocation"),
         bytes_scanned=scanned,
         seconds=statistics.get("TotalExecutionTimeInMillis", 0) / 1000,
         dollars=max(scanned, LEAST_BYTES) / 1e12 * athena.price if scanned else 0.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 from decimal import Decimal
@@ -75,6 +76,23 @@ def test_a_query_runs_in_the_workgroup_with_results_where_the_settings_say(
     assert begun["QueryExecution"]["QueryExecutionContext"]["Database"] == "orders"
     output: str = begun["QueryExecution"]["ResultConfiguration"]["OutputLocation"]
     assert output.startswith(str(settings.athena_output))
+
+
+def test_the_line_about_a_query_names_workgroup_and_place_of_the_results(
+    aws: AwsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.client("athena").create_work_group(Name="reports")
+    monkeypatch.setenv("LAKE_ATHENA_WORKGROUP", "reports")
+    folder = str(load_settings().athena_output)
+    aws.seed_athena({"n": "bigint"}, [["1"]])
+    told = query("SELECT 1 AS n").stderr
+    line = re.fullmatch(r"Athena read .* \(workgroup (\S+), query (\S+), results in (\S+)\)\.\n", told)
+    assert line, told
+    assert line.groups() == ("reports", line[2], f"{folder}{line[2]}.csv")
+
+    monkeypatch.delenv("LAKE_ATHENA_OUTPUT")
+    aws.seed_athena({"n": "bigint"}, [["1"]])
+    assert query("SELECT 1 AS n").stderr.endswith(", results in the place of the workgroup).\n")
 
 
 @pytest.mark.parametrize(
