@@ -20,8 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import pyarrow as pa
-
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.inference import infer
@@ -29,6 +27,7 @@ from lake_pipeline.convert.ahead import ReadAhead
 from lake_pipeline.convert.blocks import BlockConverter, Piece, Segment
 from lake_pipeline.convert.deciding import Counts, decided, given_up, is_hopeless
 from lake_pipeline.convert.growing import GrowingContract
+from lake_pipeline.convert.memory import give_back
 from lake_pipeline.convert.output import FINISHERS, Output, object_names
 from lake_pipeline.convert.reading import outcome_of, plan, read_small, sample
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
@@ -63,8 +62,7 @@ def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progres
             while manifest is None:
                 manifest, evidence = _convert_once(store, request, contract, reader, on_progress)
     finally:
-        # Arrow keeps what it had for what comes next: half a gigabyte was seen, on top of the next conversion.
-        pa.default_memory_pool().release_unused()
+        give_back()
     return ConversionReport(
         manifest=manifest,
         contract=contract.current,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 FUNCTIONS = {
     "scan": {"scan": 15},
-    "gathering": {"gather_fixed": 7, "gather_rest": 11},
+    "gathering": {"gather_fixed": 7, "gather_rest": 12},
     "lines": {"survey_lines": 3, "find_line_ends": 4},
     "dates": {"day_keys": 6},
     "numbers": {"nearest_double": 2},

@@ -91,7 +91,7 @@ def _flat(columns: FlatColumns, slices: Slices, memory: Scratch) -> Iterator[Chu
             stop += 1
         leaves = columns.leaves[first:stop]
         pages = sum(_most_pages(slices.rows, size) for size in sizes[first:stop])
-        rooms = _rooms(slices.rows, max(sizes[first:stop]), slices, memory)
+        rooms = _rooms(slices.rows, max(sizes[first:stop]), slices, memory, rows=slices.rows)
         targets = _targets(total, stop - first, pages, memory)
         which = table + 8 * layout.LEAF_FIELDS * first
         made = call("encode_columns", slices.address, slices.count, slices.rows, which, stop - first, rooms, *targets)
@@ -106,7 +106,7 @@ def _nested(column: NestedColumn, slices: Slices, memory: Scratch) -> Iterator[C
         leaf = entries.leaf
         about = column.tables[leaf].ctypes.data
         size = call("plain_size", about, entries.arrays, slices.count, entries.picks, entries.ends, entries.values)
-        rooms = _rooms(entries.count, size, slices, memory)
+        rooms = _rooms(entries.count, size, slices, memory, rows=0)
         pages = _most_pages(entries.rows, size)
         targets = _targets(_body_size(leaf, entries.count, size), 1, pages, memory)
         made = call("encode_entries", about, _told(entries, slices, memory), rooms, *targets)
@@ -126,8 +126,11 @@ def _body_size(leaf: Leaf, count: int, size: int) -> int:
     return levels + size + count + (256 + 2 * layout.LONGEST_BOUND) * _most_pages(count, size)
 
 
-def _rooms(count: int, size: int, slices: Slices, memory: Scratch) -> int:
-    """Rooms to encode `count` entries in, whose values have `size` bytes, see `layout.ROOM_FIELDS`."""
+def _rooms(count: int, size: int, slices: Slices, memory: Scratch, *, rows: int) -> int:
+    """Rooms to encode `count` entries in, whose values have `size` bytes, see `layout.ROOM_FIELDS`.
+
+    Of `rows` rows the entries must be found first.
+    """
     return memory.numbers(
         "rooms",
         (
@@ -137,9 +140,9 @@ def _rooms(count: int, size: int, slices: Slices, memory: Scratch) -> int:
             memory.room("places", 8 * layout.LARGEST + 8),
             memory.room("codes", 4 * count),
             memory.room("cuts", 8 * layout.CUT_FIELDS * _most_pages(count, size)),
-            memory.room("defs", 4 * count),
-            memory.room("picks", 8 * count + 8),
-            memory.room("ends", 8 * slices.count),
+            memory.room("row defs", 4 * rows),
+            memory.room("row picks", 8 * rows + 8),
+            memory.room("row ends", 8 * slices.count),
             memory.room("arrays", 8 * slices.count),
             memory.room("structs", 8 * layout.ARRAY_FIELDS * slices.count),
             memory.room("entries", 8 * layout.ENTRY_FIELDS),

@@ -63,19 +63,21 @@ def gather(text: Bytes, seen: Bytes, cells: Ints, forms: Ints, firsts: Ints, use
     table[:, GATHER_VALUES], behind = _placed(values, behind)
     fixed = np.empty(behind, dtype=np.uint8)
     call("gather_fixed", seen, cells, picked, count, table, number, fixed)
-    lists = forms == AS_LIST
-    sizes = np.where(lists, 8, 1) * table[:, GATHER_SIZE]
-    table[:, GATHER_DATA], behind = _placed(sizes, 0)
-    rest = np.empty(behind + WIDE, dtype=np.uint8)
+    texts, lists = forms == AS_TEXTS, forms == AS_LIST
+    of_texts, behind = _placed(np.where(texts, table[:, GATHER_SIZE], 0), 0)
+    of_items, all_items = _placed(np.where(lists, 8 * table[:, GATHER_SIZE], 0), 0)
+    table[:, GATHER_DATA] = np.where(texts, of_texts, of_items)
+    # Items apart, for they are only of use until their own values are gathered.
+    rest, items = np.empty(behind + WIDE, dtype=np.uint8), np.empty(all_items, dtype=np.uint8)
     starts = np.empty(used if lists.any() else 0, dtype=np.int64)
-    call("gather_rest", text, len(text), seen, cells, picked, count, table, number, fixed, rest, starts)
-    room = pa.py_buffer(fixed), pa.py_buffer(rest), rest
+    call("gather_rest", text, len(text), seen, cells, picked, count, table, number, fixed, rest, items, starts)
+    room = pa.py_buffer(fixed), pa.py_buffer(rest), items
     return [_gathered(room, row, count, bits, size) for row, size in zip(table.tolist(), values.tolist(), strict=True)]
 
 
 def _gathered(room: tuple[Any, Any, Bytes], row: list[int], count: int, bits: int, values: int) -> Gathered:
     form, _, _, bits_at, values_at, data_at, size, present = row
-    fixed, rest, bytes_of_rest = room
+    fixed, rest, items = room
     has_nulls, has_values = form != AS_NOTHING and present < count, form not in (AS_NOTHING, AS_STRUCT)
     return Gathered(
         nulls=count - present,
@@ -83,7 +85,7 @@ def _gathered(room: tuple[Any, Any, Bytes], row: list[int], count: int, bits: in
         # Also where it is empty: without any buffer, pyarrow crashes when it is asked for the size.
         values=fixed.slice(values_at, values) if has_values else None,
         data=rest.slice(data_at, size) if form == AS_TEXTS else None,
-        items=bytes_of_rest[data_at : data_at + 8 * size].view(np.int64) if form == AS_LIST else None,
+        items=items[data_at : data_at + 8 * size].view(np.int64) if form == AS_LIST else None,
     )
 
 

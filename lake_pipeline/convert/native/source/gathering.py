@@ -61,8 +61,10 @@ def gather_fixed(seen, cells, picked, count, nodes, number, target):
 
 
 @compiled
-def gather_rest(text, size, seen, cells, picked, count, nodes, number, offsets, target, starts):
-    """Writes what those offsets tell of: the bytes of texts and the indexes of items. `size` are the bytes of `text`.
+def gather_rest(text, size, seen, cells, picked, count, nodes, number, offsets, target, items, starts):
+    """Writes what those offsets tell of: the bytes of texts to `target`, and the indexes of items to `items`.
+
+    `size` are the bytes of `text`.
 
     Nodes are written one behind the other, and there must be room for `WIDE` bytes more behind the last: to copy more
     than there is is faster than to ask how much there is. `starts` is room for a number of each slot of a list.
@@ -70,11 +72,12 @@ def gather_rest(text, size, seen, cells, picked, count, nodes, number, offsets, 
     for each in range(number):
         node = nodes + 8 * GATHER_FIELDS * each
         form, first = long_at(node, GATHER_FORM), long_at(node, GATHER_FIRST)
-        its_seen, its_cells, data = seen + first, cells + 8 * first, target + long_at(node, GATHER_DATA)
+        its_seen, its_cells, at = seen + first, cells + 8 * first, long_at(node, GATHER_DATA)
         if form == AS_TEXTS:
-            _gather_texts(text, size, its_seen, its_cells, picked, count, offsets + long_at(node, GATHER_VALUES), data)
+            its_offsets = offsets + long_at(node, GATHER_VALUES)
+            _gather_texts(text, size, its_seen, its_cells, picked, count, its_offsets, target + at)
         elif form == AS_LIST:
-            _gather_items(its_seen, its_cells, long_at(node, GATHER_USED), picked, count, starts, data)
+            _gather_items(its_seen, its_cells, long_at(node, GATHER_USED), picked, count, starts, items + at)
     return 0
 
 
