@@ -30,7 +30,8 @@ RECORDS = [{"event_time": "2026-02-03", "mode": "live", "n": number} for number 
 def test_a_batch_is_converted_by_a_run_and_published_here(
     glue_lake: GlueLake, ledger_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    # Also where a command of a test before it has told this logger to be silent.
+    caplog.set_level(logging.INFO, logger="lake_pipeline")
     glue_lake.land({"2026/week06/a.json": ndjson(*RECORDS), "2026/week06/b.json": b"{broken\n"})
     discover(glue_lake.lake)
     (result,) = ingest_all(glue_lake.lake)
