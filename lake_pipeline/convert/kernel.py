@@ -28,8 +28,8 @@ from lake_pipeline.convert.blocks import BlockConverter, Piece, Segment
 from lake_pipeline.convert.deciding import Counts, decided, given_up, is_hopeless
 from lake_pipeline.convert.growing import GrowingContract
 from lake_pipeline.convert.memory import give_back
-from lake_pipeline.convert.output import FINISHERS, Output, object_names
-from lake_pipeline.convert.reading import outcome_of, plan, read_small, sample
+from lake_pipeline.convert.output import Output, finishing, object_names
+from lake_pipeline.convert.reading import Plan, outcome_of, plan, read_small, sample
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.errors import LakeError
 from lake_pipeline.model.files import RawFile
@@ -56,11 +56,12 @@ def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progres
     manifest = None
     try:
         with _collecting_seldom(), ReadAhead(store, request.options) as reader:
-            for file in plan(request.files).large[:1]:
+            planned = plan(request.files)
+            for file in planned.large[:1]:
                 reader.begin(file)
             contract = GrowingContract(first_contract(store, request), request.widens_from)
             while manifest is None:
-                manifest, evidence = _convert_once(store, request, contract, reader, on_progress)
+                manifest, evidence = _convert_once(store, request, planned, contract, reader, on_progress)
     finally:
         give_back()
     return ConversionReport(
@@ -94,6 +95,7 @@ def first_contract(store: ObjectStore, request: ConversionRequest) -> Contract:
 def _convert_once(
     store: ObjectStore,
     request: ConversionRequest,
+    planned: Plan,
     contract: GrowingContract,
     reader: ReadAhead,
     on_progress: Progress | None,
@@ -102,11 +104,11 @@ def _convert_once(
     before = contract.widenings
     with (
         ThreadPoolExecutor(request.options.workers, thread_name_prefix="convert") as pool,
-        ThreadPoolExecutor(FINISHERS, thread_name_prefix="finish") as finishers,
+        finishing() as finishers,
     ):
         conversion = _Conversion(store, request, contract, reader, pool, finishers, on_progress)
         try:
-            manifest = conversion.run()
+            manifest = conversion.run(planned)
         except BaseException:
             conversion.discard()
             raise
@@ -152,8 +154,7 @@ class _Conversion:
         self._outcomes: dict[int, FileOutcome] = {}
         self._done_bytes = 0
 
-    def run(self) -> Manifest:
-        planned = plan(self._request.files)
+    def run(self, planned: Plan) -> Manifest:
         curated: list[CuratedPart] = []
         quarantine: list[QuarantinePart] = []
         for files in (planned.large, self._convert_packs(planned.packs)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -70,6 +70,11 @@ class _OpenPart:
     object: ParquetObject
     rows_by_file: Counter[int] = field(default_factory=Counter)
     size: int = 0
+
+
+def finishing() -> ThreadPoolExecutor:
+    """The threads that complete the parts of outputs."""
+    return ThreadPoolExecutor(FINISHERS, thread_name_prefix="finish")
 
 
 def object_names(share: str) -> Iterator[str]:

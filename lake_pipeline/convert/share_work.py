@@ -16,7 +16,7 @@ from lake_pipeline.convert.blocks import BlockConverter, Segment
 from lake_pipeline.convert.deciding import HOPELESS_RECORDS, Counts
 from lake_pipeline.convert.growing import GrowingContract
 from lake_pipeline.convert.kernel import convert
-from lake_pipeline.convert.output import FINISHERS, Output, object_names
+from lake_pipeline.convert.output import Output, finishing, object_names
 from lake_pipeline.convert.ranges import can_be_shared, range_blocks
 from lake_pipeline.convert.reading import outcome_of
 from lake_pipeline.convert.request import ConversionRequest
@@ -100,7 +100,7 @@ def _convert_range(store: ObjectStore, request: ConversionRequest, share: Share)
         before = contract.widenings
         with (
             ThreadPoolExecutor(request.options.workers, thread_name_prefix="write") as pool,
-            ThreadPoolExecutor(FINISHERS, thread_name_prefix="finish") as finishers,
+            finishing() as finishers,
         ):
             names = object_names(request.share)
             output = Output(store, request.batch_id, contract, request.options, pool, finishers, names)
