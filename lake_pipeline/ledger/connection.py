@@ -72,6 +72,19 @@ class Entrance:
 _VERIFIED = "verify-full"
 
 
+_ADVICE = {
+    "certificate verify failed": "LAKE_LEDGER_CA must name the certificates that vouch for this server: for RDS the "
+    "bundle of its region, or the global one, that AWS publishes (docs/s3.md).",
+    "does not match host name": "Write the name that stands in the certificate into LAKE_LEDGER_URL: for RDS the "
+    "endpoint itself, no alias and no address.",
+    "does not support SSL": "Switch TLS on at the server. Without LAKE_LEDGER_CA and with a password it is done "
+    "without, for a network that nobody else is in.",
+    "authentication failed": "Check user and password. With LAKE_LEDGER_AUTH=iam the user needs GRANT rds_iam, and the "
+    "AWS role of this machine rds-db:connect for that user (docs/s3.md).",
+}
+"""What to do next, by what the driver or the server says where nobody was let in."""
+
+
 _OF_THE_DRIVER = (psycopg2.OperationalError, psycopg2.InterfaceError)
 """What COPY raises, which SQLAlchemy knows nothing of."""
 
@@ -132,8 +145,7 @@ class Database:
             return self._engine.connect()
         except DBAPIError as error:
             raise LedgerUnavailable(
-                f"{SETTING}: PostgreSQL can't be reached at {self.place}: {_first_line(error)}. "
-                "Check the URL, and that the server runs."
+                f"{SETTING}: PostgreSQL can't be reached at {self.place}: {_first_line(error)}. {_advice(error)}"
             ) from error
 
     def _commit(self, connection: Connection) -> None:
@@ -191,6 +203,12 @@ def schema_revision(connection: Connection) -> str | None:
         return None
     revision: str | None = connection.scalar(query("revision"))
     return revision
+
+
+def _advice(error: Exception) -> str:
+    # A name with two addresses has a line for each, and only one of them may be the reason.
+    told = [advice for said, advice in _ADVICE.items() if said in str(error)]
+    return " ".join(told) or "Check the URL, and that the server runs."
 
 
 def _first_line(error: Exception) -> str:
