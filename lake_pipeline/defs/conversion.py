@@ -9,12 +9,14 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.storage.tags import SENSOR_NAME_TAG
 from pydantic import Field
 
+from lake_pipeline.defs.cancelling import CANCELLED, cancel_held_back
 from lake_pipeline.defs.checks import CHECK_OUTPUTS
 from lake_pipeline.defs.partitions import add_modes, lake_key
 from lake_pipeline.defs.reporting import (
@@ -64,7 +66,7 @@ def convert_next_batch(context: dg.OpExecutionContext, lake: Lake) -> Iterator[d
     Raises `dg.Failure` when a file of it failed or a check did; what was published is reported first. A file that is
     quarantined is an outcome: the run succeeds, and the checks of the partition that the file promised warn.
     """
-    batches = list(_batches(lake, partitions=None, most=1))
+    batches = _convert(context, lake, partitions=None, most=1)
     reports = _report_touched(context, lake, batches)
     _fail_if_needed(batches, reports)
     yield from _outputs(CURATED_NAME, *CHECK_OUTPUTS)
@@ -74,26 +76,33 @@ def convert_partitions(context: dg.AssetExecutionContext, lake: Lake, *, rebuild
     """Convert what is pending for the run's partitions; report these and every other partition that gained rows.
 
     With `rebuild`, what was published in them before is then made again from its originals. Raises `dg.Failure` as
-    `convert_next_batch` does, and where the rebuild failed, which changes nothing.
+    `convert_next_batch` does, and where the rebuild failed, which changes nothing. A run that is cancelled reports what
+    it has published until then.
     """
     selected = [lake_key(key) for key in context.partition_keys]
     if SENSOR_NAME_TAG not in context.run.tags:
         _hurry(lake, selected)
     published = sorted({file.partition for file in lake.ledger.curated_files(selected)}) if rebuild else []
-    batches = list(_batches(lake, partitions=selected))
+    batches = _convert(context, lake, partitions=selected)
     if any(map(_in_trouble, batches)):
         # Dagster would now call every selected partition materialized; only those that gained rows are.
         _fail_if_needed(batches, _report_touched(context, lake, batches))
     if published:
         _rebuild(context, lake, published, batches)
-    add_modes(context.instance, _touched(batches))
-    reports = partition_reports(lake, batches, {*selected, *_touched(batches)})
-    own, others = _split(reports, selected)
-    log_materializations(context, others)
-    add_metadata(context, own)
+    with cancel_held_back() as cancelled:
+        add_modes(context.instance, _touched(batches))
+        reports = partition_reports(lake, batches, {*selected, *_touched(batches)})
+        own, others = _split(reports, selected)
+        log_materializations(context, others)
+        add_metadata(context, own)
+        if cancelled():
+            # Dagster will not come to report what the run was asked for, and it is all there.
+            log_materializations(context, own)
+            log_checks(context, reports)
     yield from _outputs(CURATED_NAME)
     # Dagster has stored its materializations by now, and a check's result points at the one it is about.
-    log_checks(context, reports)
+    with cancel_held_back():
+        log_checks(context, reports)
     _fail_if_needed(batches, reports)
     yield from _outputs(*CHECK_OUTPUTS)
 
@@ -111,7 +120,8 @@ def _rebuild(
     from lake_pipeline.ingest.rebuild import rebuild
 
     try:
-        done = rebuild(lake, partitions, on_progress=_progress())
+        with _told_if_cancelled(context, lake, batches):
+            done = rebuild(lake, partitions, on_progress=_progress())
     except LakeError as error:
         _report_touched(context, lake, batches)
         raise dg.Failure(description=f"The rebuild failed: {error}", allow_retries=False) from error
@@ -126,12 +136,24 @@ def _rebuild(
 
 
 def _report_touched(context: Context, lake: Lake, batches: Sequence[BatchResult]) -> list[PartitionReport]:
-    touched = _touched(batches)
-    add_modes(context.instance, touched)
-    reports = partition_reports(lake, batches, touched)
-    log_materializations(context, reports)
-    log_checks(context, reports)
+    with cancel_held_back():
+        touched = _touched(batches)
+        add_modes(context.instance, touched)
+        reports = partition_reports(lake, batches, touched)
+        log_materializations(context, reports)
+        log_checks(context, reports)
     return reports
+
+
+@contextmanager
+def _told_if_cancelled(context: Context, lake: Lake, batches: Sequence[BatchResult]) -> Iterator[None]:
+    """Of a run that is cancelled inside, what it has published is reported: else "only missing" would make it again."""
+    try:
+        yield
+    except CANCELLED:
+        log.info("Cancelled. What was claimed is given back; %d batches were done and are reported", len(batches))
+        _report_touched(context, lake, batches)
+        raise
 
 
 def _split(
@@ -148,22 +170,25 @@ def _outputs(*names: str) -> Iterator[dg.Output[None]]:
     return (dg.Output(None, output_name=name) for name in names)
 
 
-def _batches(
-    lake: Lake, *, partitions: Collection[PartitionKey] | None, most: int | None = None
-) -> Iterator[BatchResult]:
+def _convert(
+    context: Context, lake: Lake, *, partitions: Collection[PartitionKey] | None, most: int | None = None
+) -> list[BatchResult]:
+    """Batch after batch, at `most` so many, until nothing is left to claim or one breaks."""
     from lake_pipeline.ingest.batch import ingest_batch
 
-    done = 0
-    while most is None or done < most:
-        result = ingest_batch(lake, partitions=partitions, on_progress=_progress())
-        if result is None:
-            log.info("Nothing is left to claim" if done else "Nothing is pending here: no file was claimed")
-            return
-        done += 1
-        _tell(result)
-        yield result
-        if result.error:
-            return  # Its files wait for their next attempt; what broke this batch would break the next one too.
+    done: list[BatchResult] = []
+    published: list[BatchResult] = []
+    with _told_if_cancelled(context, lake, published):
+        while most is None or len(done) < most:
+            result = ingest_batch(lake, partitions=partitions, on_progress=_progress(), on_published=published.append)
+            if result is None:
+                log.info("Nothing is left to claim" if done else "Nothing is pending here: no file was claimed")
+                break
+            done.append(result)
+            _tell(result)
+            if result.error:
+                break  # Its files wait for their next attempt; what broke this batch would break the next one too.
+    return done
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
@@ -55,11 +55,17 @@ def ingest_all(
 
 
 def ingest_batch(
-    lake: Lake, *, partitions: Collection[PartitionKey] | None = None, on_progress: Progress | None = None
+    lake: Lake,
+    *,
+    partitions: Collection[PartitionKey] | None = None,
+    on_progress: Progress | None = None,
+    on_published: Callable[[BatchResult], None] | None = None,
 ) -> BatchResult | None:
     """Claim and process one batch; None when there is nothing to claim.
 
     With `partitions`, only files whose key promises one of them are claimed; the rows go where the records say.
+    `on_published` hears of the batch once readers see it, before its originals are archived: what is interrupted
+    there has published.
     A batch that fails is a result with `error`. Raises `LedgerUnavailable` and `LedgerOutdated`, `LeaseLost` where
     this worker was too slow, and `OutcomeUnknown` where only the ledger can tell later what became of the batch.
     """
@@ -73,7 +79,7 @@ def ingest_batch(
             return None
         log.info("Batch %s: claimed %d files, %.1f MB", claim.batch_id, len(claim.files), claim.size / 1e6)
         try:
-            return _process(lake, claim, on_progress, run_id)
+            return _process(lake, claim, on_progress, run_id, on_published)
         except VersionsMoved as error:
             log.info("Batch %s was given back: %s", claim.batch_id, error)
             moved = error
@@ -101,7 +107,13 @@ def _claim(lake: Lake, partitions: Collection[PartitionKey] | None) -> Claim | N
     return None
 
 
-def _process(lake: Lake, claim: Claim, on_progress: Progress | None, run_id: str | None) -> BatchResult:
+def _process(
+    lake: Lake,
+    claim: Claim,
+    on_progress: Progress | None,
+    run_id: str | None,
+    on_published: Callable[[BatchResult], None] | None = None,
+) -> BatchResult:
     """Convert and publish; with `run_id`, what an engine run converts already."""
     started = time.monotonic()
     with Heartbeat(lake.ledger, claim) as heartbeat:
@@ -123,15 +135,20 @@ def _process(lake: Lake, claim: Claim, on_progress: Progress | None, run_id: str
             sweep_if_possible(lake)
             raise
         problem = _publish(lake, claim, manifest)
-    archived = 0 if problem else archive_originals(lake, batch_id=claim.batch_id)
-    _tell_refusals(manifest.files, {file.file_id: file.key for file in claim.files})
-    return replace(
+    result = replace(
         published_result(claim, manifest, time.monotonic() - started),
         contract_version=version,
         contract_changes=_tell_changes(lake, claim, version),
-        archived=archived,
         error=problem,
     )
+    if problem:
+        archived = 0
+    else:
+        if on_published:
+            on_published(result)
+        archived = archive_originals(lake, batch_id=claim.batch_id)
+    _tell_refusals(manifest.files, {file.file_id: file.key for file in claim.files})
+    return replace(result, archived=archived, seconds=time.monotonic() - started)
 
 
 def _convert_and_record(

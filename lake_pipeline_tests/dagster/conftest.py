@@ -93,13 +93,20 @@ class Platform:
         )
 
     def materialize_range(
-        self, first: str, last: str, run_config: Mapping[str, Any] | None = None
+        self, first: str, last: str, run_config: Mapping[str, Any] | None = None, *, lake: Lake | None = None
     ) -> dg.ExecuteInProcessResult:
-        """One run of the asset for a range of partitions, as a backfill from the UI makes it."""
+        """One run of the asset for a range of partitions, as a backfill from the UI makes it, on another `lake` if one
+        is given."""
         add_modes(self.instance, [PartitionKey.parse(first), PartitionKey.parse(last)])
         job = self.definitions().resolve_job_def("json_parsed_parquet_job")
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-        return job.execute_in_process(instance=self.instance, raise_on_error=False, tags=tags, run_config=run_config)
+        return job.execute_in_process(
+            instance=self.instance,
+            raise_on_error=False,
+            tags=tags,
+            run_config=run_config,
+            resources={LAKE: OpenLake(lake)} if lake else None,
+        )
 
     def ingest_by_command(self) -> None:
         """What `lake ingest` does."""
