@@ -21,6 +21,7 @@ from lake_pipeline.convert.spark import SparkEngine
 from lake_pipeline.errors import SettingsError
 from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE, Lake
 from lake_pipeline.ledger.connection import Entrance
+from lake_pipeline.ledger.connection import ledger_url as url_of
 from lake_pipeline.ledger.embedded import embedded_url
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.migrate import migrate
@@ -164,6 +165,8 @@ def provisioning_choices(settings: Settings) -> Choices:
         glue_minutes=settings.glue_minutes,
         glue_runs=settings.max_runs,
         ledger_secret=settings.ledger_secret,
+        ledger_user=_user_of_tokens(settings),
+        alert_topic=settings.alerts if settings.alerts and settings.alerts.startswith("arn:") else None,
         athena_workgroup=settings.athena_workgroup,
         athena_output=settings.athena_output,
     )
@@ -190,6 +193,12 @@ def _token(settings: Settings, host: str, port: int, user: str) -> str:
     from lake_pipeline.aws.database import rds_token
 
     return rds_token(host=host, port=port, user=user, region=settings.aws_region)
+
+
+def _user_of_tokens(settings: Settings) -> str | None:
+    if settings.ledger_auth != "iam" or settings.ledger_url is None:
+        return None
+    return url_of(settings.ledger_url).username
 
 
 def conversion_options(settings: Settings) -> ConversionOptions:

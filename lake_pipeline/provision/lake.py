@@ -34,8 +34,9 @@ class Choices:
 
     Without `glue_role`, the ARN of the role it runs as, no Glue job is made. A run of it has `glue_workers` of the type
     `glue_worker` for `glue_minutes` at most, and `glue_runs` of them may be under way. `ledger_secret` names the
-    secret that has the ledger's URL, if one has. Queries run in `athena_workgroup`, with results under `athena_output`
-    (None: as the workgroup says).
+    secret that has the ledger's URL, if one has; `ledger_user` signs in to it with tokens of IAM, if one does.
+    `alert_topic` is the ARN of the SNS topic that is told of troubles, if one is. Queries run in `athena_workgroup`,
+    with results under `athena_output` (None: as the workgroup says).
     """
 
     place: S3Place
@@ -50,6 +51,8 @@ class Choices:
     glue_minutes: int = 480
     glue_runs: int = 2
     ledger_secret: str | None = None
+    ledger_user: str | None = None
+    alert_topic: str | None = None
     athena_workgroup: str = "primary"
     athena_output: str | None = None
 

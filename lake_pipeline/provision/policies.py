@@ -91,6 +91,21 @@ def host_policy(choices: Choices) -> Policy:
             if choices.ledger_secret is not None
             else []
         ),
+        *(
+            # Whose database it is only AWS knows: RDS gives each a resource id, which is no part of its address.
+            [
+                _statement(
+                    "SignInToTheLedger", ["rds-db:connect"], [f"arn:aws:rds-db:*:*:dbuser:*/{choices.ledger_user}"]
+                )
+            ]
+            if choices.ledger_user is not None
+            else []
+        ),
+        *(
+            [_statement("TellOfTroubles", ["sns:Publish"], [choices.alert_topic])]
+            if choices.alert_topic is not None
+            else []
+        ),
     )
 
 

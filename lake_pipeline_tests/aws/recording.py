@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from collections import Counter
@@ -65,12 +66,22 @@ def _calls(environ: dict[str, Any]) -> Iterable[tuple[str, str, str, str]]:
         # AmazonSQS, AWSGlue, Logs_20140328, secretsmanager
         yield service.removeprefix("Amazon").lower().removeprefix("aws").partition("_")[0], operation, "", ""
         return
+    if "/sns/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
+        yield "sns", _action(environ), "", ""
+        return
     bucket, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
     yield "s3", _s3_operation(environ, bool(key)), bucket, key
     if source := environ.get("HTTP_X_AMZ_COPY_SOURCE"):
         from_bucket, _, from_key = unquote(source.partition("?")[0], "latin-1").lstrip("/").partition("/")
         operation = "CopySourceVersion" if "versionId=" in source else "CopySource"
         yield "s3", operation, from_bucket, from_key
+
+
+def _action(environ: dict[str, Any]) -> str:
+    """Of a service that takes forms, which name the operation themselves."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return parse_qs(body.decode())["Action"][0]
 
 
 def _s3_operation(environ: dict[str, Any], has_key: bool) -> str:

@@ -55,8 +55,8 @@ def ingest(lake: Lake) -> None:
 
 
 def test_names_of_every_kind_are_found_converted_and_archived(lake: Lake, store: S3Store, land: Land) -> None:
-    longest = "2026/week01/" + "ü" * 502
-    assert len((store.place.prefix + longest).encode()) == 1021
+    longest = "2026/week01/abc" + "ü" * 502
+    assert len((store.place.prefix + longest).encode()) == 1024
     keys = [*(f"2026/week01/{name}" for name in ODD), longest]
     land({**dict.fromkeys(keys, RECORD), "2026/week01/": b"", "2026/week01/_SUCCESS": b"", "2026/week01/empty": b""})
 
@@ -134,16 +134,22 @@ def write_inventory(
 ) -> str:
     """An inventory as S3 writes it, in the lake's own bucket; returns the address of its manifest."""
     listed = {info.key: info for info in store.objects("")}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "Bucket": store.place.bucket,
             "Key": store.place.prefix + key,
             "Size": listed[key].size,
             "ETag": listed[key].etag,
             "StorageClass": "GLACIER" if "cold" in key else "STANDARD",
+            "IsLatest": True,
+            "IsDeleteMarker": False,
         }
         for key in keys
     ]
+    # Of all versions: an older one, and a key that was deleted.
+    rows.append({**rows[0], "ETag": "0" * 32, "IsLatest": False})
+    marker: dict[str, Any] = {"Size": None, "ETag": None, "StorageClass": None, "IsDeleteMarker": True}
+    rows.append({**rows[0], "Key": store.place.prefix + "2026/week05/deleted.json", **marker})
     rows.append({**rows[0], "Key": "elsewhere/2026/week05/not-ours.json"})
     names = [name for name in rows[0] if name != leave_out]
     data = _csv(rows, names) if kind == "CSV" else _parquet(rows, names)
@@ -165,11 +171,25 @@ def _csv(rows: list[dict[str, Any]], names: list[str]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     for row in rows:
-        writer.writerow([quote_plus(row[name]) if name == "Key" else row[name] for name in names])
+        writer.writerow([_csv_text(name, row[name]) for name in names])
     return gzip.compress(text.getvalue().encode())
 
 
-_PARQUET = {"Bucket": "bucket", "Key": "key", "Size": "size", "ETag": "e_tag", "StorageClass": "storage_class"}
+def _csv_text(name: str, value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return quote_plus(value) if name == "Key" else value
+
+
+_PARQUET = {
+    "Bucket": "bucket",
+    "Key": "key",
+    "Size": "size",
+    "ETag": "e_tag",
+    "StorageClass": "storage_class",
+    "IsLatest": "is_latest",
+    "IsDeleteMarker": "is_delete_marker",
+}
 
 
 def _parquet(rows: list[dict[str, Any]], names: list[str]) -> bytes:
@@ -205,6 +225,13 @@ def test_an_inventory_without_etags_says_what_to_configure(
     land({"2026/week05/a.json": RECORD})
     manifest = write_inventory(aws, store, kind, ["2026/week05/a.json"], leave_out="ETag")
     with pytest.raises(BadInventory, match="lacks ETag"):
+        list(inventory_objects(store.place, manifest))
+
+
+def test_an_inventory_in_orc_is_refused_with_what_can_be_read(aws: AwsServer, store: S3Store, land: Land) -> None:
+    land({"2026/week05/a.json": RECORD})
+    manifest = write_inventory(aws, store, "ORC", ["2026/week05/a.json"])
+    with pytest.raises(BadInventory, match="in ORC; CSV and Parquet can be read"):
         list(inventory_objects(store.place, manifest))
 
 

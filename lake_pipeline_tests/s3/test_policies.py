@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from lake_pipeline.aws.access import AwsAccess
+from lake_pipeline.aws.notices import publish
 from lake_pipeline.cli import main
+from lake_pipeline.consume.dataset import CuratedDataset
 from lake_pipeline.convert.glue import GlueEngine
 from lake_pipeline.ingest.batch import ingest_all
-from lake_pipeline.opening import open_lake
+from lake_pipeline.opening import open_lake, provisioning_choices
 from lake_pipeline.provision.lake import Choices
 from lake_pipeline.provision.policies import athena_policy, glue_policy, host_policy, policies, provisioner_policy
 from lake_pipeline.settings import load_settings
@@ -157,6 +160,22 @@ def test_the_host_may_do_what_it_does_and_nothing_more(
     compare(host_policy(choices), both, unseen=frozenset({"AskGlueRuns", "RunTheJob", "ReadTheLogOfTheJob"}))
 
 
+def test_the_host_may_tell_of_troubles_and_sign_in_with_tokens_where_that_is_set(
+    aws: AwsServer, choices: Choices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", aws.endpoint)
+    topic = aws.client("sns").create_topic(Name="troubles")["TopicArn"]
+    with aws.recorded() as calls:
+        publish(topic, subject="a run failed", text="why", timeout_seconds=5)
+    url = "postgresql://lake_user@lake.abc.eu-west-3.rds.amazonaws.com/lake"
+    told = provisioning_choices(load_settings(alerts=topic, ledger_url=url, ledger_auth="iam"))
+    usual = host_policy(choices)["Statement"]
+    added = [each for each in host_policy(told)["Statement"] if each not in usual]
+    # A token is made without asking anybody.
+    compare({"Statement": added}, calls, unseen=frozenset({"SignInToTheLedger"}))
+    assert [each["Resource"] for each in added] == [["arn:aws:rds-db:*:*:dbuser:*/lake_user"], [topic]]
+
+
 def spoil_table(aws: AwsServer, choices: Choices) -> None:
     aws.client("glue").update_table(
         DatabaseName=choices.glue_database, TableInput={"Name": "json_parsed_parquet", "Parameters": {"a": "b"}}
@@ -176,6 +195,12 @@ def land_all(aws: AwsServer, bucket: str, *, week: str) -> None:
         aws.client().put_object(Bucket=bucket, Key=f"lake/{key}", Body=content)
 
 
+def read_all(dataset: Callable[..., CuratedDataset], *arguments: Any) -> None:
+    """Read a dataset to its end, as training does."""
+    with open_lake(load_settings()) as opened:
+        assert sum(batch.num_rows for batch in dataset(opened, *arguments).batches())
+
+
 def work(aws: AwsServer, bucket: str) -> None:
     """Everything that the host does with objects."""
     for command in ("discover", "ingest", "status"):
@@ -186,7 +211,9 @@ def work(aws: AwsServer, bucket: str) -> None:
     # What is rebuilt leaves the plain path, and is copied for the snapshot before that.
     lake("snapshot", "create", "s")
     lake("rebuild", "2026-02-03")
+    read_all(CuratedDataset.of_snapshot, "s")
     lake("snapshot", "drop", "s")
+    read_all(CuratedDataset.of_selection)
     store = aws.store(bucket, "lake/")
     for zone in ("json_parsed_parquet", "quarantine"):
         left = store.put_pending(f"{zone}/part-{BATCH}-00001.parquet")
