@@ -57,8 +57,7 @@ def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progres
     try:
         with _collecting_seldom(), ReadAhead(store, request.options) as reader:
             planned = plan(request.files)
-            for file in planned.large[:1]:
-                reader.begin(file)
+            reader.expect(planned.large)
             contract = GrowingContract(first_contract(store, request), request.widens_from)
             while manifest is None:
                 manifest, evidence = _convert_once(store, request, planned, contract, reader, on_progress)
@@ -106,6 +105,7 @@ def _convert_once(
         ThreadPoolExecutor(request.options.workers, thread_name_prefix="convert") as pool,
         finishing() as finishers,
     ):
+        reader.expect(planned.large)
         conversion = _Conversion(store, request, contract, reader, pool, finishers, on_progress)
         try:
             manifest = conversion.run(planned)

@@ -7,6 +7,7 @@ wrong with the file, and what is wrong with the world.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -41,6 +42,9 @@ SAMPLE_FILES = 32
 SAMPLE_BYTES = 1 << 20
 """The first contract is inferred from the beginnings of this many files, spread evenly over the batch, and from this
 much text of them together: a tenth of a second. What comes later only is added in flight."""
+
+SAMPLE_READERS = 8
+"""Samples that are read at the same time: in a bucket each is waited for, and nothing is converted before."""
 
 SAMPLE_OF_FILE = 256 << 10
 """The most of one file, which may be of a kind of its own."""
@@ -103,16 +107,20 @@ def sample(store: ObjectStore, files: Sequence[RawFile], options: ConversionOpti
     """Records from the beginnings of files spread over the batch. What can't be read is left out."""
     chosen = files[:: max(1, -(-len(files) // SAMPLE_FILES))]
     size = min(SAMPLE_OF_FILE, SAMPLE_BYTES // max(len(chosen), 1))
-    for file in chosen:
-        try:
-            with closing(open_text(store, file, options)) as text:
-                found = list(head_records(text, size))
-        except LakeError:
-            continue  # the conversion itself will meet it again, and account for it
-        for line in chain.from_iterable(records.lines.split(b"\n") for records in found):
-            record = _glance(line)
-            if record is not None:
-                yield record
+    with ThreadPoolExecutor(SAMPLE_READERS, thread_name_prefix="sample") as pool:
+        for found in pool.map(lambda file: _head(store, file, options, size), chosen):
+            for line in chain.from_iterable(records.lines.split(b"\n") for records in found):
+                record = _glance(line)
+                if record is not None:
+                    yield record
+
+
+def _head(store: ObjectStore, file: RawFile, options: ConversionOptions, size: int) -> list[Records]:
+    try:
+        with closing(open_text(store, file, options)) as text:
+            return list(head_records(text, size))
+    except LakeError:
+        return []  # the conversion itself will meet it again, and account for it
 
 
 def _glance(line: bytes) -> dict[str, Any] | None:

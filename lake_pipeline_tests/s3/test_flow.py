@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from lake_pipeline.cli import main
+from lake_pipeline.convert import ahead, reading
 from lake_pipeline.ingest.batch import ingest_all
 from lake_pipeline.ingest.discover import discover
 from lake_pipeline.ingest.lake import Lake
@@ -95,7 +96,7 @@ def test_a_pack_of_small_files_is_fetched_side_by_side(lake: Lake, land: Land, m
     open_one = S3Store.open
 
     def open_together(*arguments: Any, **options: Any) -> Any:
-        # Those of the first sample are read before, one after the other.
+        # Those of the first sample are read before.
         if threading.current_thread().name.startswith("fetch") and next(opened) < fetching.FETCHES:
             together.wait()
         return open_one(*arguments, **options)
@@ -103,6 +104,32 @@ def test_a_pack_of_small_files_is_fetched_side_by_side(lake: Lake, land: Land, m
     monkeypatch.setattr(S3Store, "open", open_together)
     [batch] = ingest_all(lake)
     assert batch.succeeded == 20
+
+
+def test_large_files_are_waited_for_side_by_side_and_so_are_samples(
+    lake: Lake, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "SMALL_BYTES", 1)
+    land({f"2026/week05/{number:02}.json": ndjson({"event_time": "2026-02-03T10:00:00Z"}) for number in range(20)})
+    discover(lake)
+    files_ahead = ahead.FILES_AHEAD * lake.options.workers
+    together = {"read": threading.Barrier(files_ahead, timeout=20), "sample": threading.Barrier(4, timeout=20)}
+    left = {"read": files_ahead, "sample": 4}
+    lock, open_one = threading.Lock(), S3Store.open
+
+    def open_together(*arguments: Any, **options: Any) -> Any:
+        kind = threading.current_thread().name.partition("_")[0]
+        with lock:
+            left[kind] = left.get(kind, 0) - 1
+            waits = left[kind] >= 0
+        if waits:
+            together[kind].wait()
+        return open_one(*arguments, **options)
+
+    monkeypatch.setattr(S3Store, "open", open_together)
+    [batch] = ingest_all(lake)
+    assert (batch.succeeded, batch.rows_published) == (20, 20)
+    assert max(left.values()) < 0
 
 
 def test_faults_at_a_few_per_cent_of_the_calls_change_nothing(

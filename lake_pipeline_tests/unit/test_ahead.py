@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lake_pipeline.convert.ahead import AHEAD, ReadAhead
+from lake_pipeline.aws.access import AwsAccess
+from lake_pipeline.convert.ahead import ReadAhead
 from lake_pipeline.convert.framing import BLOCK_BYTES
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.errors import BadInput
+from lake_pipeline.storage.directory import DirectoryStore
+from lake_pipeline.storage.places import Place, S3Place
 from lake_pipeline_tests.factories import LakeOnDisk
 
 LINE = b'{"a": "' + b"x" * 1015 + b'"}\n'
@@ -50,13 +54,13 @@ def test_a_file_that_was_begun_is_read_before_it_is_asked_for_and_no_further(tmp
     lake = LakeOnDisk(tmp_path)
     (file,) = lake.put({KEY: TEXT})
     with ReadAhead(lake.store, OPTIONS) as reader:
-        reader.begin(file)
+        reader.expect([file])
         ends = time.monotonic() + 30
-        while max(opened(tmp_path), default=0) < AHEAD * BLOCK_BYTES:
+        while max(opened(tmp_path), default=0) < BLOCK_BYTES:
             assert time.monotonic() < ends
             time.sleep(0.01)
         time.sleep(0.1)
-        assert max(opened(tmp_path)) < (AHEAD + 1) * BLOCK_BYTES
+        assert max(opened(tmp_path)) < 2 * BLOCK_BYTES
         assert next(reader.blocks(file)).base == 0
 
 
@@ -71,6 +75,31 @@ def test_an_error_is_told_behind_the_blocks_before_it(tmp_path: Path) -> None:
     assert opened(tmp_path) == []
 
 
+class Bucket(DirectoryStore):
+    """A directory that says it is a bucket."""
+
+    @property
+    def place(self) -> Place:  # type: ignore[override] # narrower there
+        return S3Place(bucket="bucket", access=AwsAccess())
+
+
+def test_files_of_a_bucket_are_begun_before_their_turn_unless_they_are_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = LakeOnDisk(tmp_path)
+    files = lake.put({f"2026/week06/{number}.json": LINE * (3 if number == 5 else 2) for number in range(8)})
+    monkeypatch.setattr("lake_pipeline.convert.ahead.LONG_BYTES", 2 * len(LINE))
+    options = replace(OPTIONS, workers=1)
+    with ReadAhead(Bucket(tmp_path), options) as reader:
+        reader.expect(files)
+        begun = [sorted(file.file_id for file in reader._begun)]
+        for file in files:
+            assert sum(records.count for records in reader.blocks(file)) == (3 if file.file_id == 6 else 2)
+            begun.append(sorted(each.file_id for each in reader._begun))
+    assert begun == [[1, 2], [2, 3], [3, 4], [4, 5], [5], [], [7, 8], [8], []]
+    assert opened(tmp_path) == []
+
+
 def test_a_file_that_nobody_reads_to_its_end_is_closed(tmp_path: Path) -> None:
     lake = LakeOnDisk(tmp_path)
     (file,) = lake.put({KEY: TEXT})
@@ -80,5 +109,5 @@ def test_a_file_that_nobody_reads_to_its_end_is_closed(tmp_path: Path) -> None:
         assert len(opened(tmp_path)) == 1
         blocks.close()
         assert opened(tmp_path) == []
-        reader.begin(file)
+        reader.expect([file])
     assert opened(tmp_path) == []
