@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lake_pipeline.convert.native.calling import call
 
 
-def survey(text: bytes) -> tuple[int, bool, bool]:
+def survey(text: bytes | memoryview) -> tuple[int, bool, bool]:
     """(how many newlines there are, whether `}{` stands anywhere, whether a line begins with a blank or is empty)."""
     data, found = np.frombuffer(text, dtype=np.uint8), np.empty(2, dtype=np.int64)
     count = call("survey_lines", data, len(data), found)

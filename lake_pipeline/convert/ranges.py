@@ -6,13 +6,14 @@ records exactly once, wherever they are cut. Only plain files of one document a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import BinaryIO
 
 from lake_pipeline.convert.decoding import BOM, read_full
 from lake_pipeline.convert.framing import BLOCK_BYTES, Lines
 from lake_pipeline.convert.layouts import Layout, sniff
+from lake_pipeline.convert.line_ends import survey
 from lake_pipeline.convert.reading import open_text
 from lake_pipeline.convert.records import Records
 from lake_pipeline.convert.request import ConversionOptions
@@ -20,6 +21,10 @@ from lake_pipeline.model.files import RawFile
 from lake_pipeline.storage.objects import ObjectStore
 
 _SNIFFED_BYTES = 1 << 20
+_LINE_END = ord("\n")
+
+COUNTED_BYTES = 1 << 20
+"""Text that is counted at a time: it is still in the cache when it is looked at, and its memory is used again."""
 
 
 def can_be_shared(store: ObjectStore, file: RawFile, options: ConversionOptions) -> bool:
@@ -50,6 +55,58 @@ def range_blocks(
             yield from lines.feed(text)
         if lines:
             yield from lines.finish(b"", is_cut=False)
+
+
+def records_in_range(
+    store: ObjectStore,
+    file: RawFile,
+    *,
+    start: int,
+    stop: int,
+    options: ConversionOptions,
+    block_bytes: int = COUNTED_BYTES,
+) -> int:
+    """How many records `range_blocks` gives. Raises what it raises.
+
+    Where each line is one record, line ends are counted; only a range with a blank line, a line of several documents or
+    a very long one is framed for it.
+    """
+    begin = max(start - 1, 0)
+    with closing(store.open(file.place, etag=file.etag, start=begin)) as stream:
+        pieces = _own_lines(stream, begin, stop, skips_first=start > 0, block_bytes=block_bytes)
+        count = _count_lines((text for _, text in pieces), options.max_record_bytes)
+    if count is None:
+        return sum(records.count for records in range_blocks(store, file, start=start, stop=stop, options=options))
+    return count
+
+
+def _count_lines(pieces: Iterable[bytes], most: int) -> int | None:
+    """The lines of a text that comes piece by piece; None where not each of them is one record for sure.
+
+    `most` is the size of the largest record.
+    """
+    count = unended = 0
+    last = b""
+    for text in pieces:
+        head = 0
+        if unended:
+            # How this line begins was seen in the piece before.
+            head = text.find(b"\n") + 1 or len(text)
+            if b"}{" in last + text[:head]:
+                return None
+        unended += head
+        if len(text) + unended > most:
+            return None
+        if head and text[head - 1] == _LINE_END:
+            count, unended = count + 1, 0
+        if head < len(text):
+            found, joined, blank = survey(memoryview(text)[head:])
+            if joined or blank:
+                return None
+            count += found
+            unended = len(text) - max(text.rfind(b"\n") + 1, head)
+        last = text[-1:]
+    return count + (unended > 0)
 
 
 def _own_lines(

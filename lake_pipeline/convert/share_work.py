@@ -17,7 +17,7 @@ from lake_pipeline.convert.deciding import HOPELESS_RECORDS, Counts
 from lake_pipeline.convert.growing import GrowingContract
 from lake_pipeline.convert.kernel import convert
 from lake_pipeline.convert.output import Output, finishing, object_names
-from lake_pipeline.convert.ranges import can_be_shared, range_blocks
+from lake_pipeline.convert.ranges import can_be_shared, range_blocks, records_in_range
 from lake_pipeline.convert.reading import outcome_of
 from lake_pipeline.convert.request import ConversionRequest
 from lake_pipeline.convert.shares import ByteRange, Share
@@ -77,8 +77,7 @@ def count_records(store: ObjectStore, request: ConversionRequest, share: Share) 
     try:
         if not can_be_shared(store, file, request.options):
             return None
-        found = range_blocks(store, file, start=span.start, stop=span.stop, options=request.options)
-        return sum(records.count for records in found)
+        return records_in_range(store, file, start=span.start, stop=span.stop, options=request.options)
     except LakeError:
         return None
 

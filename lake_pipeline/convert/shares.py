@@ -17,6 +17,11 @@ OPENING_BYTES = 256 << 10
 """A file counts as so many bytes at least: asking S3 for it takes about as long as converting these."""
 
 
+SPLIT_ABOVE = 1.25
+"""Shares that a file may have the size of before it is split: its records must be counted then, and reading it twice
+costs more than a task that takes a quarter longer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ByteRange:
     """The records of a file that begin at the bytes `start` to `stop` (not included).

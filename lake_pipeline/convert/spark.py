@@ -13,14 +13,12 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
 
 from lake_pipeline.convert.java import JavaMissing, provide_java
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
@@ -160,19 +158,19 @@ class _Spread:
         context = self.session.sparkContext
         context.setJobGroup(self.batch_id, f"{doing} of batch {self.batch_id}")
         done = _Done(context)
-        rows = context.parallelize([(share.to_json(),) for share in shares], len(shares))
-        spread = self.session.createDataFrame(rows, "share string").mapInArrow(
-            partial(_work_on, work, self.place, _of_a_task(request), done.add), "report string"
+        # Texts and no frame: before the first row of one, Spark needs 3 s more (docs/decisions/0021).
+        tasks = context.parallelize([share.to_json() for share in shares], len(shares)).mapPartitions(
+            partial(_work_on, work, self.place, _of_a_task(request), done.add)
         )
         with self._watched(done, len(shares), doing, on_progress):
             try:
-                answers = spread.collect()
+                answers = tasks.collect()
             except BaseException as error:
                 context.cancelJobGroup(self.batch_id)
                 if not isinstance(error, Exception):
                     raise
                 raise SparkUnavailable(f"Spark gave up on {doing} of batch {self.batch_id}: {_cause(error)}") from error
-        found = dict(map(json.loads, (row[0] for row in answers)))
+        found = dict(map(json.loads, answers))
         return [found[share.number] for share in shares]
 
     @contextmanager
@@ -238,15 +236,14 @@ def _work_on(
     place: Place,
     request: ConversionRequest,
     done: Callable[[Share], None],
-    batches: Iterator[pa.RecordBatch],
-) -> Iterator[pa.RecordBatch]:
-    """A task: the shares of its rows, one after the other."""
+    texts: Iterable[str],
+) -> Iterator[str]:
+    """A task: the shares that it was given, one after the other."""
     store = _store(place)
-    for text in (text for batch in batches for text in batch.column(0).to_pylist()):
-        share = Share.from_json(text)
+    for share in map(Share.from_json, texts):
         report = json.dumps([share.number, work(store, request, share)])
         done(share)
-        yield pa.RecordBatch.from_pydict({"report": [report]})
+        yield report
 
 
 @lru_cache(maxsize=4)

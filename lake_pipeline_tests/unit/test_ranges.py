@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from lake_pipeline.convert.ranges import can_be_shared, range_blocks
+from lake_pipeline.convert.ranges import can_be_shared, range_blocks, records_in_range
 from lake_pipeline.convert.reading import read_blocks
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline_tests.factories import LakeOnDisk
@@ -39,18 +39,21 @@ def test_ranges_hold_each_record_exactly_once_wherever_they_are_cut(
         (file,) = lake.put({KEY: text})
         assert can_be_shared(lake.store, file, OPTIONS)
         edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-        found = [
-            (block.offset(index), block.raw(index))
-            for start, stop in pairwise(edges)
-            for block in range_blocks(
-                lake.store, file, start=start, stop=stop, options=OPTIONS, block_bytes=block_bytes
-            )
-            for index in range(block.count)
-        ]
+        found, records = [], []
+        for start, stop in pairwise(edges):
+            blocks = range_blocks(lake.store, file, start=start, stop=stop, options=OPTIONS, block_bytes=block_bytes)
+            here = [(block.offset(index), block.raw(index)) for block in blocks for index in range(block.count)]
+            found += here
+            records.append(len(here))
         whole = [
             (block.offset(index), block.raw(index))
             for block in read_blocks(lake.store, file, OPTIONS)
             for index in range(block.count)
         ]
+        counted = [
+            records_in_range(lake.store, file, start=start, stop=stop, options=OPTIONS, block_bytes=block_bytes)
+            for start, stop in pairwise(edges)
+        ]
     assert found == whole
+    assert counted == records
     assert all(text[offset:].startswith(raw) for offset, raw in found)
