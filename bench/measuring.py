@@ -97,16 +97,15 @@ def measure(each: DataSet, raw: Path, contender: Contender, arena: Arena) -> Mea
         ended = run_apart(command, work / LOG, LIMIT_SECONDS)
         if ended.code != 0:
             return Failed(dataset=each.name, contender=contender.name, reason=_reason(ended.code, work / LOG))
-        result = json.loads((work / RESULT).read_text())
-        written = _read_back(work / result["account"].pop("folder"))
-    return Measured(
-        dataset=each.name,
-        contender=contender.name,
-        peak_bytes=ended.peak_bytes,
-        **written,
-        **result.pop("account"),
-        **result,
-    )
+        return measured(each, contender, work, json.loads((work / RESULT).read_text()), peak_bytes=ended.peak_bytes)
+
+
+def measured(each: DataSet, contender: Contender, work: Path, result: dict[str, Any], *, peak_bytes: int) -> Measured:
+    """The result of a run in `work` with what it wrote there."""
+    account = dict(result["account"])
+    written = _read_back(work / account.pop("folder"))
+    times = {name: result[name] for name in ("start_seconds", "seconds")}
+    return Measured(dataset=each.name, contender=contender.name, peak_bytes=peak_bytes, **written, **account, **times)
 
 
 def _read_back(folder: Path) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench.contenders import CONTENDERS, ON_SPARK
-from bench.task import Task
+from bench.task import Contender, Task
 
 RESULT = "result.json"
 """Where it says how it went, in its working folder: peers print what they like."""
@@ -24,13 +25,18 @@ def main() -> None:
     parser.add_argument("--dirty", action="store_true")
     arguments = parser.parse_args()
     task = Task(raw=arguments.raw, work=arguments.work, dirty=arguments.dirty, cores=arguments.cores)
+    result = timed({**CONTENDERS, **ON_SPARK}[arguments.contender], task)
+    (task.work / RESULT).write_text(json.dumps(result))
+
+
+def timed(contender: Contender, task: Task) -> dict[str, Any]:
+    """The result of one run: how long it took to start and to convert, and what it says of it."""
     started = time.perf_counter()
-    run = {**CONTENDERS, **ON_SPARK}[arguments.contender].prepare(task)
+    run = contender.prepare(task)
     ready = time.perf_counter()
     account = run()
     done = time.perf_counter()
-    result = {"start_seconds": ready - started, "seconds": done - ready, "account": asdict(account)}
-    (task.work / RESULT).write_text(json.dumps(result))
+    return {"start_seconds": ready - started, "seconds": done - ready, "account": asdict(account)}
 
 
 if __name__ == "__main__":

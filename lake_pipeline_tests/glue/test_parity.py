@@ -1,6 +1,7 @@
 """Every case and every set through the processor as a Glue run runs it: the rows, contract and accounts of one process.
 
-One run converts all of them, one request after the other, in one Spark session: a session each would take seconds.
+One run converts all of them, one request after the other, in one Spark session: a session each would take seconds. And
+one test looks at all of them, because tests of one module are spread over processes, and each of these would run it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from lake_pipeline.convert.glue_run import Asked, Refused, answer_at, ask
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest
@@ -48,10 +47,9 @@ def files_of(name: str) -> tuple[dict[str, bytes], dict[str, Any]]:
     return SETS[name.removeprefix(OF_A_SET)](), {"max_bad_share": 0.2}
 
 
-@pytest.fixture(scope="module")
-def answers(aws: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answer]:
+def answers(aws: AwsServer, folder: Path) -> dict[str, Answer]:
     """What the run answered for each, published."""
-    lakes = {name: LakeOnDisk(tmp_path_factory.mktemp("glue")) for name in NAMES}
+    lakes = {name: LakeOnDisk(folder / f"glue-{number}") for number, name in enumerate(NAMES)}
     raw, asked = {}, {}
     for name, lake in lakes.items():
         files, options = files_of(name)
@@ -59,7 +57,7 @@ def answers(aws: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         request = ConversionRequest(batch_id=BATCH, files=raw[name], contract=None, options=replace(OPTIONS, **options))
         share_bytes = max(map(len, files.values())) // 3 + 1 if name not in CASES else None
         asked[name] = ask(lake.store, Asked(request=request, place=lake.store.place, share_bytes=share_bytes))
-    _run(aws, [(lakes[name].store.uri, key) for name, key in asked.items()], tmp_path_factory.mktemp("asked"))
+    _run(aws, [(lakes[name].store.uri, key) for name, key in asked.items()], folder)
     found: dict[str, Answer] = {}
     for name, lake in lakes.items():
         answer = answer_at(lake.store, asked[name])
@@ -94,9 +92,9 @@ def _run(aws: AwsServer, asked: list[tuple[str, str]], folder: Path) -> None:
     assert run_to_its_end(aws, bucket, {}) == "SUCCEEDED"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_run_makes_what_one_process_makes(name: str, answers: dict[str, Answer], tmp_path: Path) -> None:
-    answer = answers[name]
-    assert isinstance(answer, Converted), answer
-    files, options = files_of(name)
-    same(answer, LakeOnDisk(tmp_path).convert(files, **options))
+def test_a_run_makes_of_every_case_and_set_what_one_process_makes(aws: AwsServer, tmp_path: Path) -> None:
+    for name, answer in answers(aws, tmp_path).items():
+        print(name)  # shown where it fails
+        assert isinstance(answer, Converted), answer
+        files, options = files_of(name)
+        same(answer, LakeOnDisk(tmp_path / f"alone-{NAMES.index(name)}").convert(files, **options))

@@ -5,20 +5,28 @@ from __future__ import annotations
 import importlib.util
 import re
 import tomllib
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from bench.contenders import CONTENDERS
 from bench.datasets import DATA_SETS, DIRTY, GZIP, LINES, SMALL, WIDE, About, DataSet, generated
-from bench.measuring import Arena, Failed, Measured, measure
+from bench.measuring import Arena, Failed, Measured, measure, measured
 from bench.page import write_page
 from bench.records import DAYS, MODES
 from bench.results import Results
+from bench.run import timed
 from bench.stages import where_time_goes
+from bench.task import Task
 
 BYTES = 400_000
 PEERS = [name for name in CONTENDERS if name != "lake"]
+
+
+Kernel = Callable[[DataSet], tuple[About, Measured | Failed]]
 
 
 def _measured(each: DataSet, contender: str, folder: Path) -> tuple[About, Measured | Failed]:
@@ -29,9 +37,24 @@ def _measured(each: DataSet, contender: str, folder: Path) -> tuple[About, Measu
     return about, measure(each, raw, CONTENDERS[contender], Arena(folder=folder, cores=2, rounds=1))
 
 
+def _measured_in(_: SparkSession, each: DataSet, folder: Path) -> Measured:
+    """The run of plain Spark in the session that is there: one of its own takes seconds to start."""
+    raw, _about = generated(each, BYTES, folder / "data")
+    (folder / "work").mkdir()
+    task = Task(raw=raw, work=folder / "work", dirty=each.dirty, cores=2)
+    return measured(each, CONTENDERS["spark"], task.work, timed(CONTENDERS["spark"], task), peak_bytes=0)
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
+    """What the kernel makes of a data set; each is measured once."""
+    folder = tmp_path_factory.mktemp("kernel")
+    return cache(lambda each: _measured(each, "lake", folder))
+
+
 @pytest.mark.parametrize("each", DATA_SETS.values(), ids=DATA_SETS)
-def test_the_kernel_accounts_for_every_record(each: DataSet, tmp_path: Path) -> None:
-    about, run = _measured(each, "lake", tmp_path)
+def test_the_kernel_accounts_for_every_record(each: DataSet, kernel: Kernel) -> None:
+    about, run = kernel(each)
     assert isinstance(run, Measured), run
     assert Results(abouts={each.name: about}, runs=[run]).problems() == []
     assert (run.read, run.quarantined, run.rescued) == (about.records, about.broken, about.misfits)
@@ -40,9 +63,14 @@ def test_the_kernel_accounts_for_every_record(each: DataSet, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("each", [LINES, SMALL, WIDE, GZIP], ids=lambda each: each.name)
 @pytest.mark.parametrize("peer", PEERS)
-def test_a_peer_writes_the_same_as_the_kernel(peer: str, each: DataSet, tmp_path: Path) -> None:
-    about, theirs = _measured(each, peer, tmp_path)
-    _, ours = _measured(each, "lake", tmp_path)
+def test_a_peer_writes_the_same_as_the_kernel(
+    peer: str, each: DataSet, kernel: Kernel, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if peer == "spark":
+        theirs: Measured | Failed = _measured_in(request.getfixturevalue("spark"), each, tmp_path)
+    else:
+        _, theirs = _measured(each, peer, tmp_path)
+    about, ours = kernel(each)
     assert isinstance(theirs, Measured), theirs
     assert isinstance(ours, Measured), ours
     assert Results(abouts={each.name: about}, runs=[ours, theirs]).problems() == []
@@ -61,8 +89,8 @@ def test_the_peers_are_pinned_to_versions_and_nothing_else() -> None:
     assert wanted - {project["name"]} <= pinned
 
 
-def test_every_day_and_mode_is_a_partition(tmp_path: Path) -> None:
-    _, run = _measured(LINES, "lake", tmp_path)
+def test_every_day_and_mode_is_a_partition(kernel: Kernel) -> None:
+    _, run = kernel(LINES)
     assert isinstance(run, Measured), run
     assert len(run.partitions) == DAYS * len(MODES)
 
