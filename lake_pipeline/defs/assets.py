@@ -6,9 +6,15 @@ from datetime import timedelta
 import dagster as dg
 
 from lake_pipeline.defs.checks import check_specs
-from lake_pipeline.defs.conversion import ConversionConfig, convert_next_batch, convert_partitions
+from lake_pipeline.defs.conversion import (
+    ConversionConfig,
+    convert_next_batch,
+    convert_partitions,
+    convert_selection,
+)
 from lake_pipeline.defs.in_flight import POOL
 from lake_pipeline.defs.metadata import discovery_metadata
+from lake_pipeline.defs.partitions import named_partitions
 from lake_pipeline.defs.reporting import LISTING_VERSION
 from lake_pipeline.defs.resources import LakeResource
 from lake_pipeline.settings import Settings
@@ -82,10 +88,13 @@ def json_parsed_parquet(settings: Settings, partitions: dg.PartitionsDefinition[
         config: ConversionConfig,
         lake: dg.ResourceParam[LakeResource],
     ) -> Iterator[dg.Output[None]]:
+        opened = config.apply(lake.open())
         if context.has_assets_def:
-            context_of_asset = dg.AssetExecutionContext.get()
-            yield from convert_partitions(context_of_asset, config.apply(lake.open()), rebuild=config.rebuild)
+            yield from convert_partitions(dg.AssetExecutionContext.get(), opened, rebuild=config.rebuild)
+        elif config.partitions:
+            selected = named_partitions(partitions, context.instance, config.partitions)
+            yield from convert_selection(context, opened, selected, rebuild=config.rebuild)
         else:
-            yield from convert_next_batch(context, config.apply(lake.open()))
+            yield from convert_next_batch(context, opened)
 
     return run_conversion

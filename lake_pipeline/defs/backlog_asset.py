@@ -11,7 +11,7 @@ from lake_pipeline.defs.resources import LakeResource
 from lake_pipeline.model.states import FileState
 
 if TYPE_CHECKING:
-    from lake_pipeline.ledger.ledger import Ledger
+    from lake_pipeline.ledger.views import LakeStatus, Pulse
 
 BACKLOG_NAME = "lake_backlog"
 
@@ -32,18 +32,18 @@ def lake_backlog(group: str) -> dg.AssetsDefinition:
         ],
     )
     def look_at_backlog(lake: dg.ResourceParam[LakeResource]) -> dg.ObserveResult:
-        return dg.ObserveResult(asset_key=BACKLOG_NAME, metadata=_metadata(lake.open().ledger))
+        ledger = lake.open().ledger
+        return dg.ObserveResult(asset_key=BACKLOG_NAME, metadata=_metadata(ledger.status(), ledger.pulse()))
 
     return cast(dg.AssetsDefinition, look_at_backlog)
 
 
-def backlog_observation(ledger: "Ledger") -> dg.AssetObservation:
+def backlog_observation(status: "LakeStatus", pulse: "Pulse") -> dg.AssetObservation:
     """What is seen now."""
-    return dg.AssetObservation(BACKLOG_NAME, metadata=_metadata(ledger))
+    return dg.AssetObservation(BACKLOG_NAME, metadata=_metadata(status, pulse))
 
 
-def _metadata(ledger: "Ledger") -> dict[str, dg.MetadataValue]:
-    status, pulse = ledger.status(), ledger.pulse()
+def _metadata(status: "LakeStatus", pulse: "Pulse") -> dict[str, dg.MetadataValue]:
     return {
         "files pending": dg.MetadataValue.int(status.files[FileState.PENDING]),
         "bytes pending": dg.MetadataValue.int(status.bytes[FileState.PENDING]),

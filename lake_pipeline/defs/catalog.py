@@ -17,7 +17,8 @@ from lake_pipeline.settings import Settings
 from lake_pipeline.storage.zones import CURATED_NAME
 
 if TYPE_CHECKING:
-    from lake_pipeline.provision.catalog import Table
+    from lake_pipeline.ingest.lake import Lake
+    from lake_pipeline.storage.places import S3Place
 
 CATALOG_NAME = "curated_catalog"
 CATALOG_JOB = "curated_catalog_job"
@@ -46,9 +47,10 @@ def curated_catalog(settings: Settings) -> dg.AssetsDefinition:
     )
     def catalog(context: dg.AssetExecutionContext, lake: dg.ResourceParam[LakeResource]) -> dg.MaterializeResult[None]:
         from lake_pipeline.provision.catalog import catalog as resources_of
+        from lake_pipeline.provision.catalog import required_table
         from lake_pipeline.provision.plan import provision
 
-        table = _table(settings, lake)
+        table = required_table(*_lake_and_place(settings, lake))
         changes = list(provision(resources_of(table)))
         for change in changes:
             context.log.info("\n".join([f"{change.resource} changed", *change.lines()]))
@@ -93,7 +95,9 @@ def catalog_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
     def look(
         context: dg.SensorEvaluationContext, lake: dg.ResourceParam[LakeResource]
     ) -> dg.RunRequest | dg.SkipReason:
-        table = _table_if_any(settings, lake)
+        from lake_pipeline.provision.catalog import curated_table
+
+        table = curated_table(*_lake_and_place(settings, lake))
         if table is None:
             return dg.SkipReason("There is no table yet: its columns come with the first batch.")
         if table.fingerprint == _made(context.instance):
@@ -105,18 +109,11 @@ def catalog_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
     return look
 
 
-def _table(settings: Settings, lake: LakeResource) -> "Table":
+def _lake_and_place(settings: Settings, lake: LakeResource) -> "tuple[Lake, S3Place, str]":
+    """What the table is made from: the lake, where its files are, and the name of the database."""
     from lake_pipeline.opening import s3_place_of
-    from lake_pipeline.provision.catalog import required_table
 
-    return required_table(lake.open(), s3_place_of(settings, CATALOG_NAME), settings.glue_database)
-
-
-def _table_if_any(settings: Settings, lake: LakeResource) -> "Table | None":
-    from lake_pipeline.opening import s3_place_of
-    from lake_pipeline.provision.catalog import curated_table
-
-    return curated_table(lake.open(), s3_place_of(settings, CATALOG_NAME), settings.glue_database)
+    return lake.open(), s3_place_of(settings, CATALOG_NAME), settings.glue_database
 
 
 def _made(instance: dg.DagsterInstance) -> object:

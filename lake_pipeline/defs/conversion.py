@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import dagster as dg
 from dagster._core.storage.tags import SENSOR_NAME_TAG
 from pydantic import Field
 
+from lake_pipeline.defs.batch_log import problem, progress, tell
 from lake_pipeline.defs.cancelling import CANCELLED, cancel_held_back
 from lake_pipeline.defs.checks import CHECK_OUTPUTS
 from lake_pipeline.defs.partitions import add_modes, lake_key
@@ -36,12 +36,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PROGRESS_SECONDS = 10
-"""Every line of a run's log is an event in Dagster's database."""
-
 
 class ConversionConfig(dg.Config):
-    """The run config of `run_conversion`: bounds of one batch, and whether what is published is made again."""
+    """The run config of `run_conversion`: bounds of one batch, whether what is published is made again, and of what."""
 
     batch_files: int | None = Field(default=None, ge=1, description="Most files in a batch; empty: LAKE_BATCH_FILES.")
     batch_bytes: int | None = Field(default=None, ge=1, description="Most raw bytes in it; empty: LAKE_BATCH_BYTES.")
@@ -49,6 +46,11 @@ class ConversionConfig(dg.Config):
         default=True,
         description="Convert the originals of what was published in the chosen partitions before this run again, and "
         "replace it. Without effect where no partition is chosen.",
+    )
+    partitions: list[str] = Field(
+        default=[],
+        description="For ingest_batch_job: exactly these partitions, like 2026-02-03|live, in one run whatever lies "
+        "between them. Empty: whatever is pending. A run of the asset has its partitions from the dialog.",
     )
 
     def apply(self, lake: Lake) -> Lake:
@@ -72,6 +74,16 @@ def convert_next_batch(context: dg.OpExecutionContext, lake: Lake) -> Iterator[d
     yield from _outputs(CURATED_NAME, *CHECK_OUTPUTS)
 
 
+def convert_selection(
+    context: dg.OpExecutionContext, lake: Lake, selected: Collection[PartitionKey], *, rebuild: bool
+) -> Iterator[dg.Output[None]]:
+    """What `convert_partitions` does, in one run for partitions with gaps: a backfill has a run for each piece."""
+    batches = _convert_selected(context, lake, selected, rebuild=rebuild)
+    reports = _report(context, lake, batches, {*selected, *_touched(batches)})
+    _fail_if_needed(batches, reports)
+    yield from _outputs(CURATED_NAME, *CHECK_OUTPUTS)
+
+
 def convert_partitions(context: dg.AssetExecutionContext, lake: Lake, *, rebuild: bool) -> Iterator[dg.Output[None]]:
     """Convert what is pending for the run's partitions; report these and every other partition that gained rows.
 
@@ -80,15 +92,7 @@ def convert_partitions(context: dg.AssetExecutionContext, lake: Lake, *, rebuild
     it has published until then.
     """
     selected = [lake_key(key) for key in context.partition_keys]
-    if SENSOR_NAME_TAG not in context.run.tags:
-        _hurry(lake, selected)
-    published = sorted({file.partition for file in lake.ledger.curated_files(selected)}) if rebuild else []
-    batches = _convert(context, lake, partitions=selected)
-    if any(map(_in_trouble, batches)):
-        # Dagster would now call every selected partition materialized; only those that gained rows are.
-        _fail_if_needed(batches, _report_touched(context, lake, batches))
-    if published:
-        _rebuild(context, lake, published, batches)
+    batches = _convert_selected(context, lake, selected, rebuild=rebuild)
     with cancel_held_back() as cancelled:
         add_modes(context.instance, _touched(batches))
         reports = partition_reports(lake, batches, {*selected, *_touched(batches)})
@@ -107,21 +111,35 @@ def convert_partitions(context: dg.AssetExecutionContext, lake: Lake, *, rebuild
     yield from _outputs(*CHECK_OUTPUTS)
 
 
+def _convert_selected(
+    context: Context, lake: Lake, selected: Collection[PartitionKey], *, rebuild: bool
+) -> list[BatchResult]:
+    """First what is pending for `selected`, then what was published in it before."""
+    if SENSOR_NAME_TAG not in context.run.tags:
+        _hurry(lake, selected)
+    published = sorted({file.partition for file in lake.ledger.curated_files(selected)}) if rebuild else []
+    batches = _convert(context, lake, partitions=selected)
+    if any(map(_in_trouble, batches)):
+        # Dagster would now call every selected partition materialized; only those that gained rows are.
+        _fail_if_needed(batches, _report_touched(context, lake, batches))
+    if published:
+        _rebuild(context, lake, published, batches)
+    return batches
+
+
 def _hurry(lake: Lake, selected: Collection[PartitionKey]) -> None:
     """Somebody asked for these partitions now, perhaps because the store answers again: nothing of them is to wait."""
     if hurried := lake.ledger.hurry(selected):
         log.info("%d files that failed before are tried again now, ahead of their time", hurried)
 
 
-def _rebuild(
-    context: dg.AssetExecutionContext, lake: Lake, partitions: list[PartitionKey], batches: Sequence[BatchResult]
-) -> None:
+def _rebuild(context: Context, lake: Lake, partitions: list[PartitionKey], batches: Sequence[BatchResult]) -> None:
     from lake_pipeline.errors import LakeError
     from lake_pipeline.ingest.rebuild import rebuild
 
     try:
         with _told_if_cancelled(context, lake, batches):
-            done = rebuild(lake, partitions, on_progress=_progress())
+            done = rebuild(lake, partitions, on_progress=progress())
     except LakeError as error:
         _report_touched(context, lake, batches)
         raise dg.Failure(description=f"The rebuild failed: {error}", allow_retries=False) from error
@@ -136,10 +154,15 @@ def _rebuild(
 
 
 def _report_touched(context: Context, lake: Lake, batches: Sequence[BatchResult]) -> list[PartitionReport]:
+    return _report(context, lake, batches, _touched(batches))
+
+
+def _report(
+    context: Context, lake: Lake, batches: Sequence[BatchResult], partitions: Collection[PartitionKey]
+) -> list[PartitionReport]:
     with cancel_held_back():
-        touched = _touched(batches)
-        add_modes(context.instance, touched)
-        reports = partition_reports(lake, batches, touched)
+        add_modes(context.instance, partitions)
+        reports = partition_reports(lake, batches, partitions)
         log_materializations(context, reports)
         log_checks(context, reports)
     return reports
@@ -180,48 +203,15 @@ def _convert(
     published: list[BatchResult] = []
     with _told_if_cancelled(context, lake, published):
         while most is None or len(done) < most:
-            result = ingest_batch(lake, partitions=partitions, on_progress=_progress(), on_published=published.append)
+            result = ingest_batch(lake, partitions=partitions, on_progress=progress(), on_published=published.append)
             if result is None:
                 log.info("Nothing is left to claim" if done else "Nothing is pending here: no file was claimed")
                 break
             done.append(result)
-            _tell(result)
+            tell(result)
             if result.error:
                 break  # Its files wait for their next attempt; what broke this batch would break the next one too.
     return done
-
-
-def _progress() -> Callable[[int, int], None]:
-    told = time.monotonic()
-
-    def tell(files: int, size: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= PROGRESS_SECONDS:
-            told = time.monotonic()
-            log.info("%d files, %.1f MB converted so far", files, size / 1e6)
-
-    return tell
-
-
-def _tell(result: BatchResult) -> None:
-    log.info(
-        "Batch %s: %d of %d files published in %.1f s: %d rows read = %d published + %d quarantined, in %d partitions",
-        result.batch_id,
-        result.succeeded,
-        result.files,
-        result.seconds,
-        result.rows_read,
-        result.rows_published,
-        result.rows_quarantined,
-        len(result.partitions),
-    )
-    if result.quarantined:
-        log.warning(
-            "Batch %s: %d files can't be converted and are quarantined whole, as told above. Nothing of them is lost; "
-            "after mending the cause bring them back with `lake retry`",
-            result.batch_id,
-            result.quarantined,
-        )
 
 
 def _touched(batches: Sequence[BatchResult]) -> list[PartitionKey]:
@@ -236,7 +226,7 @@ def _in_trouble(batch: BatchResult) -> bool:
 
 def _fail_if_needed(batches: Sequence[BatchResult], reports: Sequence[PartitionReport]) -> None:
     """Raises `dg.Failure`, not to be retried by Dagster: the ledger owns retries."""
-    problems = [_problem(batch) for batch in batches if _in_trouble(batch)]
+    problems = [problem(batch) for batch in batches if _in_trouble(batch)]
     problems += [f"Partition {report.partition}: {text}" for report in reports for text in report.failed_checks]
     if problems:
         raise dg.Failure(
@@ -244,17 +234,3 @@ def _fail_if_needed(batches: Sequence[BatchResult], reports: Sequence[PartitionR
             metadata={"batches": [batch.batch_id for batch in batches]},
             allow_retries=False,
         )
-
-
-def _problem(batch: BatchResult) -> str:
-    if batch.error and batch.failed:
-        return (
-            f"Batch {batch.batch_id} published nothing: {batch.error} Its {batch.files} files are kept in the ledger "
-            "and tried again with growing pauses; nothing is lost."
-        )
-    if batch.error:
-        return f"Batch {batch.batch_id} of {batch.files} files: {batch.error}"
-    return (
-        f"Batch {batch.batch_id}: {batch.succeeded} of {batch.files} files were published. {batch.failed} failed and "
-        "will be tried again by themselves; this run's log says why."
-    )

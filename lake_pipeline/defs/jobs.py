@@ -27,7 +27,9 @@ def ingest_batch_job(run_conversion: dg.OpDefinition) -> dg.JobDefinition:
         executor_def=dg.in_process_executor,
         tags=BATCH_BOUND,
         description="Converts one batch of whatever is pending, weekly drops first, and reports every partition it "
-        "touched. Requested by pending_files_sensor; launched by hand it takes the next files, if there are any.",
+        "touched. Requested by pending_files_sensor; launched by hand it takes the next files, if there are any. With "
+        "`partitions` in its config it does what materializing exactly these does, in one run whatever lies between "
+        "them.",
     )
     def ingest_batch() -> None:
         run_conversion()

@@ -61,3 +61,18 @@ def add_modes(instance: dg.DagsterInstance, partitions: Iterable[PartitionKey]) 
     request = MODES.build_add_request(unknown_modes(instance, partitions))
     if request.partition_keys:
         instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+
+
+def named_partitions(
+    partitions: dg.PartitionsDefinition[str], instance: dg.DagsterInstance, keys: Iterable[str]
+) -> list[PartitionKey]:
+    """The partitions of `keys`, sorted. Raises `dg.Failure`, which names one, where Dagster has not all of them."""
+    wanted = set(keys)
+    unknown = sorted(wanted.difference(partitions.get_partition_keys(dynamic_partitions_store=instance)))
+    if unknown:
+        raise dg.Failure(
+            f"{len(unknown)} of {len(wanted)} partitions don't exist, like {unknown[0]!r}. A key reads "
+            "2026-02-03|live; days go from LAKE_FIRST_DATE to LAKE_LAST_DATE, and modes are added as they are seen.",
+            allow_retries=False,
+        )
+    return sorted(map(lake_key, wanted))

@@ -24,6 +24,7 @@ from lake_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from lake_pipeline.ledger.ledger import Ledger
+    from lake_pipeline.ledger.views import LakeStatus
 
 LANE_TAG = "lake/lane"
 PRIORITY_TAG = "dagster/priority"
@@ -65,11 +66,11 @@ def pending_files_sensor(
     )
     def look(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[LakeResource]) -> dg.SensorResult:
         ledger = lake.open().ledger
-        pending = _pending(ledger, settings)
+        pending, status = _pending(ledger, settings), ledger.status()
         if pending.outside.files:
             context.log.warning(_outside_text(pending.outside, settings))
-        plan = _plan(ledger, pending, in_flight(context.instance), settings)
-        seen = [backlog_observation(ledger)]
+        plan = _plan(status, pending, in_flight(context.instance), settings)
+        seen = [backlog_observation(status, ledger.pulse())]
         if not plan.partitions and not plan.batches:
             return dg.SensorResult(skip_reason=plan.why_nothing, asset_events=seen, cursor=context.cursor)
         return _result(context, plan, seen)
@@ -90,7 +91,7 @@ class _Pending:
     outside: Work
 
 
-def _plan(ledger: "Ledger", pending: _Pending, under_way: InFlight, settings: Settings) -> Plan:
+def _plan(status: "LakeStatus", pending: _Pending, under_way: InFlight, settings: Settings) -> Plan:
     if pending.placed or pending.unplaced.files:
         return plan_runs(
             [work for work in pending.placed if work.partition and not under_way.covers(work.partition, work.lane)],
@@ -100,7 +101,7 @@ def _plan(ledger: "Ledger", pending: _Pending, under_way: InFlight, settings: Se
             in_flight=under_way.runs,
             queued_batches=under_way.queued_batches,
         )
-    if ledger.status().files[FileState.PROCESSING] and not under_way.runs and not under_way.backfills:
+    if status.files[FileState.PROCESSING] and not under_way.runs and not under_way.backfills:
         # Claimed, but by no run of ours: perhaps by a worker that was killed. A batch looks and takes over.
         return Plan(batches=1)
     return Plan(why_nothing=NOTHING_PENDING)
