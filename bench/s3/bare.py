@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bench.s3.lake import Stage
+from bench.s3.lake import Stage, total
 from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE
 from lake_pipeline.storage.s3_bucket import ORIGIN_ETAG
 from lake_pipeline.storage.s3_writing import PART_BYTES
@@ -15,26 +15,13 @@ from lake_pipeline_tests.aws.server import AwsServer
 
 
 def bare_loop(server: AwsServer, bucket: str, stages: list[Stage]) -> list[Stage]:
-    """The stages with the seconds of the bare loop, and one for all of them together."""
+    """The stages with the seconds of the bare loop, and their total."""
     client = server.client()
     found, done, moved = stages
     found.bare_seconds, keys = _timed(lambda: _list(client, bucket))
     done.bare_seconds, _ = _timed(lambda: _ingest(client, bucket, keys, done.written))
     moved.bare_seconds, _ = _timed(lambda: _each(lambda key: _move(client, bucket, key), keys))
-    requests: dict[str, int] = {}
-    for stage in stages:
-        for name, count in stage.requests.items():
-            requests[name] = requests.get(name, 0) + count
-    whole = Stage(
-        kind=found.kind,
-        name="all",
-        files=found.files,
-        seconds=sum(stage.seconds for stage in stages),
-        bare_seconds=sum(stage.bare_seconds for stage in stages),
-        requests=requests,
-        alone_seconds=sum(stage.alone_seconds for stage in stages),
-    )
-    return [*stages, whole]
+    return [*stages, total(found.kind, stages)]
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -51,6 +51,27 @@ class Stage:
         return self.seconds / (self.bare_seconds + self.alone_seconds)
 
 
+ALL = "all"
+"""The name of a stage that is the total of others."""
+
+
+def total(kind: str, stages: list[Stage]) -> Stage:
+    """The stages of one kind of objects together, or of all kinds."""
+    parts = [stage for stage in stages if stage.name != ALL]
+    requests: Counter[str] = Counter()
+    for stage in parts:
+        requests.update(stage.requests)
+    return Stage(
+        kind=kind,
+        name=ALL,
+        files=sum({stage.kind: stage.files for stage in parts}.values()),
+        seconds=sum(stage.seconds for stage in parts),
+        requests=dict(requests),
+        bare_seconds=sum(stage.bare_seconds for stage in parts),
+        alone_seconds=sum(stage.alone_seconds for stage in parts),
+    )
+
+
 def lake_stages(server: AwsServer, bucket: str, home: Path, kind: str, files: int) -> list[Stage]:
     """The three stages in a bucket."""
     settings = load_settings(root=f"s3://{bucket}", s3_endpoint_url=server.endpoint, home=home, workers=cores())
