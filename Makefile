@@ -111,7 +111,7 @@ bench-quick: $(PEERS) ## The same on one data set and with the fast peers (about
 bench-docs: $(PEERS) ## The same as bench, and write docs/benchmarks.md anew (on a quiet machine)
 	@.venv-bench/bin/python -m bench --write docs/benchmarks.md $(ARGUMENTS)
 
-bench-spark: $(INSTALLED) ## This engine on Spark against plain Spark, and a driver with 100,000 files (about ten minutes)
+bench-spark: $(INSTALLED) ## This engine on Spark against plain Spark, and a driver with up to 100,000 files (about ten minutes)
 	@$(BIN)/python -m bench.on_spark $(ARGUMENTS)
 
 bench-s3: $(INSTALLED) ## The lake in a bucket against a bare loop of the same requests (about 15 minutes)

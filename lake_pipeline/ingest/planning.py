@@ -11,11 +11,11 @@ from math import ceil
 from lake_pipeline.convert.shares import OPENING_BYTES
 from lake_pipeline.convert.spark import MOST_SHARE
 
-CORE_BYTES_A_SECOND = 45_000_000
-"""JSON that one core converts in the tasks of Spark, counting its records included (`make bench-spark`)."""
+CORE_BYTES_A_SECOND = 100_000_000
+"""JSON that one core converts in the tasks of Spark, the start of its workers included (`make bench-spark`)."""
 
 START_SECONDS = 120.0
-"""Until a Glue run is at work: its workers come, pip installs, numba compiles (13 s). Not measured on AWS."""
+"""Until a Glue run is at work: its workers come, pip installs. Not measured on AWS."""
 
 REQUESTS_OF_A_FILE = 5
 """1 to read it, 4 to archive it (docs/s3.md)."""
