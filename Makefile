@@ -43,8 +43,7 @@ test: $(INSTALLED) ## Run all tests (one: .venv/bin/pytest -k part_of_its_name)
 
 test-large: $(INSTALLED) ## A 5 GB file of lines and a 2 GB array in 1 GiB of memory, every bomb at full size, a million keys
 	@FULL_SIZE=1 $(BIN)/pytest -q -s --timeout 3600 lake_pipeline_tests/conformance/test_large.py \
-		lake_pipeline_tests/s3/test_scale.py lake_pipeline_tests/dagster/test_backfills.py \
-		lake_pipeline_tests/dagster/test_sensor.py
+		lake_pipeline_tests/s3/test_scale.py lake_pipeline_tests/dagster/test_sensor.py
 
 crash-matrix: $(INSTALLED) ## Disturb every use case at every boundary (about 90 minutes); less: ARGUMENTS="--scenario archive"
 	@$(BIN)/python -m lake_pipeline_tests.crash $(ARGUMENTS)

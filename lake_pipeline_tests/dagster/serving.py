@@ -19,8 +19,8 @@ from lake_pipeline.defs.supervision import child
 
 REPOSITORY = Path(__file__).parents[2]
 
-BACKFILL = """mutation($partitions: [String!]) { launchPartitionBackfill(backfillParams: {
-    assetSelection: [{path: ["json_parsed_parquet"]}], partitionNames: $partitions}) {
+BACKFILL = """mutation($partitions: [String!], $config: RunConfigData) { launchPartitionBackfill(backfillParams: {
+    assetSelection: [{path: ["json_parsed_parquet"]}], partitionNames: $partitions, runConfigData: $config}) {
     __typename ... on LaunchBackfillSuccess { backfillId } } }"""
 
 BACKFILLS = """{ partitionBackfillsOrError { ... on PartitionBackfills {
@@ -28,6 +28,8 @@ BACKFILLS = """{ partitionBackfillsOrError { ... on PartitionBackfills {
 
 RUNS_OF = """query($id: String!) { runsOrError(filter: {tags: [{key: "dagster/backfill", value: $id}]}) {
     ... on Runs { results { runId status startTime endTime tags { key value } } } } }"""
+
+CANCEL = """mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }"""
 
 AGAIN = """mutation($id: String!, $strategy: ReexecutionStrategy!) {
     reexecutePartitionBackfill(reexecutionParams: {parentRunId: $id, strategy: $strategy}) {
@@ -58,9 +60,14 @@ class Served:
         """The data of a GraphQL answer. Raises OSError where nobody answers, AssertionError for a wrong query."""
         return ask(self.url, query, variables)
 
-    def backfill(self, partitions: Sequence[str]) -> str:
-        """The id of a backfill of these partitions."""
-        return str(self.ask(BACKFILL, partitions=partitions)["launchPartitionBackfill"]["backfillId"])
+    def backfill(self, partitions: Sequence[str], **config: Any) -> str:
+        """The id of a backfill of these partitions, whose runs have this `config`."""
+        given = {"ops": {"run_conversion": {"config": config}}} if config else None
+        return str(self.ask(BACKFILL, partitions=partitions, config=given)["launchPartitionBackfill"]["backfillId"])
+
+    def cancel_backfill(self, backfill: str) -> None:
+        """What "Cancel" at a backfill does; the daemon comes to it within half a minute."""
+        assert self.ask(CANCEL, id=backfill)["cancelPartitionBackfill"]["__typename"] == "CancelBackfillSuccess"
 
     def backfill_again(self, backfill: str, *, all_steps: bool = False) -> str:
         """What "Re-execute" at a backfill does, of what failed or of everything; the id of the new one."""
