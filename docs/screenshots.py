@@ -25,13 +25,14 @@ IMAGES = Path(__file__).parent / "images"
 ASSET = "/assets/json_parsed_parquet"
 
 PAGES = {
-    "ui.png": f"{ASSET}?view=partitions&partition=2026-01-22%7Clive",
-    "ui-lineage.png": "/asset-groups",
-    "ui-checks.png": f"{ASSET}?view=checks",
-    "ui-backlog.png": "/assets/lake_backlog?view=overview",
-    "ui-runs.png": "/runs",
+    "ui.png": (f"{ASSET}?view=partitions&partition=2026-01-22%7Clive", "contract version"),
+    "ui-lineage.png": ("/asset-groups", "parquet"),
+    "ui-checks.png": (f"{ASSET}?view=checks", "row_count"),
+    "ui-backlog.png": ("/assets/lake_backlog?view=overview", "files pending"),
+    "ui-runs.png": ("/runs", "Success"),
 }
-"""Pictures by name. The dialog that launches a backfill needs clicks: see `take_dialog`."""
+"""Pictures by name, each with a text that comes late on its page. The dialog that launches a backfill needs clicks: see
+`take_dialog`."""
 
 ALL = 84
 """Partitions of the generated landing zone: three weeks of four modes."""
@@ -39,8 +40,11 @@ ALL = 84
 QUERY = """{ assetNodeOrError(assetKey: {path: ["json_parsed_parquet"]}) {
     ... on AssetNode { partitionStats { numMaterialized } } } }"""
 
-SETTLES_MS = 6_000
+SETTLES_MS = 15_000
 """A page asks several times until all of it is there, and goes on asking, so nothing tells when it is ready."""
+
+PATIENCE_MS = 90_000
+"""On a busy machine the first page takes most of a minute."""
 
 
 def main() -> None:
@@ -53,8 +57,10 @@ def main() -> None:
             sys.exit(f"The sensor did not fill {ALL} partitions in 300 s.")
         chromium = playwright.chromium.launch(executable_path=browser, args=list(FLAGS))
         page = chromium.new_page(viewport={"width": 1280, "height": 800})
-        for name, path in PAGES.items():
+        page.set_default_timeout(PATIENCE_MS)
+        for name, (path, late) in PAGES.items():
             page.goto(url + path)
+            page.get_by_text(late).first.wait_for()
             take(page, name)
         take_dialog(page, url)
         chromium.close()
