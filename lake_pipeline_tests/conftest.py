@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ from lake_pipeline_tests.aws.server import AwsServer, aws_server
 from lake_pipeline_tests.lakes import ingest, lake_at, land
 
 _numbers = itertools.count(1)
+
+# A third less of a core for each JVM that a test or a process of it starts.
+os.environ["SPARK_CONF_DIR"] = str(Path(__file__).parent / "spark_conf")
 
 
 @pytest.fixture(scope="session", autouse=True)

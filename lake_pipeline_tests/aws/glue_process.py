@@ -120,7 +120,7 @@ class RunProcess:
             "spark.log.level": "ERROR",
         }
         submitted = " ".join(f"--conf {name}={value}" for name, value in conf.items())
-        kept = ("PATH", "TMPDIR", "LANG", "AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE")
+        kept = ("PATH", "TMPDIR", "LANG", "SPARK_CONF_DIR", "AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE")
         return {
             **{name: os.environ[name] for name in kept if name in os.environ},
             **ROLE,
