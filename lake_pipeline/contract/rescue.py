@@ -62,6 +62,10 @@ _AS_IT_IS: Mapping[Kind, frozenset[type]] = {
 """The types of values that may stand as they are in a column of some kind."""
 
 
+_SCALARS: Mapping[Kind, type] = {Kind.BOOL: bool, Kind.INT: int, Kind.DOUBLE: float, Kind.STRING: str}
+"""The type of the values that a column of some kind holds."""
+
+
 class Misfit(Exception):
     """A value that does not fit; raised and caught inside this module."""
 
@@ -127,15 +131,13 @@ def _fit_value(value: Any, shape: Shape, lost: list[Any]) -> Any:
     if shape.storable is None:
         lost.append(value)
         return None
-    match shape.kind:
-        case Kind.LIST if isinstance(value, list) and shape.item is not None:
-            return _fit_items(value, shape.item, lost)
-        case Kind.STRUCT if isinstance(value, dict) and not isinstance(value, Repeated):
-            if not value.keys() <= shape.fields.keys():
-                raise Misfit
-            return _fit_fields(value, shape, lost)
-        case _:
-            return _fit_scalar(value, shape.kind)
+    if shape.kind is Kind.LIST and shape.item is not None and isinstance(value, list):
+        return _fit_items(value, shape.item, lost)
+    if shape.kind is Kind.STRUCT and isinstance(value, dict) and not isinstance(value, Repeated):
+        if not value.keys() <= shape.fields.keys():
+            raise Misfit
+        return _fit_fields(value, shape, lost)
+    return _fit_scalar(value, shape.kind)
 
 
 def _fit_items(values: list[Any], shape: Shape, lost: list[Any]) -> list[Any]:
@@ -191,21 +193,13 @@ def by_key(objects: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _fit_scalar(value: Any, kind: Kind) -> Any:
-    match kind, value:
-        case Kind.BOOL, bool():
-            return value
-        case (Kind.INT, bool()) | (Kind.DOUBLE, bool()):
-            raise Misfit
-        case Kind.INT, int():
-            return value
-        case Kind.DOUBLE, float():
-            return value
-        case Kind.DOUBLE, int() if abs(value) <= EXACT_INT:
-            return value
-        case Kind.STRING, str() if is_unicode(value):
-            return value
-        case _:
-            raise Misfit
+    # Types are compared, not matched: this is asked for every value of every record with a surprise.
+    found = type(value)
+    if found is _SCALARS.get(kind) and (found is not str or is_unicode(value)):
+        return value
+    if kind is Kind.DOUBLE and found is int and abs(value) <= EXACT_INT:
+        return value
+    raise Misfit
 
 
 def is_unicode(text: str) -> bool:

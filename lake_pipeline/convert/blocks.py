@@ -34,7 +34,7 @@ from lake_pipeline.convert.tolerant import Broken, frozen_rows, parse_tolerantly
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.partitions import PartitionKey
 
-FIRST_LOOK = 64
+FIRST_LOOK = 128
 """Records with a surprise that are parsed tolerantly before the others are shredded again: a new field that all of
 them have is in the contract then. Doubled each time, so that ever new fields can't make this quadratic."""
 
