@@ -6,6 +6,7 @@ Names lie, so the first bytes decide and not the ending of the key. Nothing here
 from __future__ import annotations
 
 import bz2
+import io
 import re
 import sys
 from collections.abc import Callable
@@ -106,6 +107,21 @@ class Decoded:
         self.position += len(data)
         return head + data if head else data
 
+    def whole_lines(self, size: int, look: int) -> int:
+        """How many of the next `size` bytes are whole lines, as far as the last `look` of them tell.
+
+        0 where they don't, where so many do not follow, and where to look ahead costs more than a system call.
+        """
+        if self._head or not isinstance(self._plain, _Plain) or self._plain.has_head:
+            return 0
+        if not isinstance(self._source, io.BufferedReader):
+            return 0
+        here = self._source.tell()
+        self._source.seek(here + size - look)
+        last = self._source.read(look)
+        self._source.seek(here)
+        return size - look + last.rfind(b"\n") + 1 if len(last) == look and b"\n" in last else 0
+
     def close(self) -> None:
         self._source.close()
 
@@ -131,6 +147,11 @@ class _Plain:
     def __init__(self, stream: BinaryIO, head: bytes) -> None:
         self._stream = stream
         self._head = head
+
+    @property
+    def has_head(self) -> bool:
+        """Whether it is ahead of what was read of it."""
+        return bool(self._head)
 
     def read(self, size: int) -> bytes:
         if self._head:

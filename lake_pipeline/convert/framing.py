@@ -33,10 +33,13 @@ def blocks(text: Decoded, *, max_record_bytes: int, block_bytes: int = BLOCK_BYT
     """
     cut_bytes = min(CUT_BYTES, block_bytes // 2)
     chunk, end = text.read(block_bytes - cut_bytes), text.read(cut_bytes)
-    framing = Lines if sniff(chunk) is Layout.LINES else Documents
-    found = framing(text.start, max_record_bytes)
+    by_lines = sniff(chunk) is Layout.LINES
+    found = (Lines if by_lines else Documents)(text.start, max_record_bytes)
     while len(end) == cut_bytes:
         yield from found.feed(chunk, end)
+        # Where it can be known beforehand where lines end, a block is not put together: it is read as it stands.
+        while by_lines and (size := text.whole_lines(block_bytes, cut_bytes)):
+            yield from found.feed(text.read(size))
         chunk, end = text.read(block_bytes - cut_bytes), text.read(cut_bytes)
     # A block that is short is the last one. Only reading on shows whether it is the end, a cut, or damage.
     text.read(1)
