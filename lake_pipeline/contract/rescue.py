@@ -82,7 +82,9 @@ def _fit_struct(value: dict[str, Any], shape: Shape, path: Path, rescued: dict[s
         expected = shape.fields.get(key)
         if child is None:
             continue
-        if expected is not None and expected.kind is Kind.STRUCT and expected.fields and isinstance(child, dict):
+        if expected is not None and _fits_as_it_is(child, expected.kind):
+            fitted[key] = child
+        elif expected is not None and expected.kind is Kind.STRUCT and expected.fields and isinstance(child, dict):
             fitted[key] = _fit_struct(child, expected, (*path, key), rescued)
         elif not _fit_column(key, child, expected, fitted):
             rescued[show_path((*path, key))] = _plain(child)
@@ -193,13 +195,16 @@ def by_key(objects: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _fit_scalar(value: Any, kind: Kind) -> Any:
-    # Types are compared, not matched: this is asked for every value of every record with a surprise.
-    found = type(value)
-    if found is _SCALARS.get(kind) and (found is not str or is_unicode(value)):
-        return value
-    if kind is Kind.DOUBLE and found is int and abs(value) <= EXACT_INT:
+    if _fits_as_it_is(value, kind) or (kind is Kind.DOUBLE and type(value) is int and abs(value) <= EXACT_INT):
         return value
     raise Misfit
+
+
+def _fits_as_it_is(value: Any, kind: Kind) -> bool:
+    """Whether a column of `kind` holds `value`, which is no list and no object, without a change."""
+    # Types are compared, not matched: this is asked for every value of every record with a surprise.
+    found = type(value)
+    return found is _SCALARS.get(kind) and (found is not str or is_unicode(value))
 
 
 def is_unicode(text: str) -> bool:

@@ -38,6 +38,9 @@ FIRST_LOOK = 128
 """Records with a surprise that are parsed tolerantly before the others are shredded again: a new field that all of
 them have is in the contract then. Doubled each time, so that ever new fields can't make this quadratic."""
 
+BATCH_ROWS = 1 << 14
+"""Rows whose `_batch_id` is kept ready."""
+
 Index = npt.NDArray[np.int64]
 
 
@@ -125,7 +128,7 @@ class BlockConverter:
     """Converts blocks of one batch. Safe to call from several threads."""
 
     def __init__(self, batch_id: str, contract: GrowingContract, options: ConversionOptions) -> None:
-        self._batch_id = batch_id
+        self._batch_id = pa.repeat(batch_id, BATCH_ROWS)
         self._contract = contract
         self._options = options
         self._placer = Placer(options)
@@ -246,9 +249,17 @@ class BlockConverter:
             rows.rescued,
             pa.array(block.file_ids[source]),
             pa.array(run.positions[picked] - block.starts[source] + block.firsts[source]),
-            pa.repeat(self._batch_id, len(picked)),
+            self._batch_ids(len(picked)),
         ]
         return pa.RecordBatch.from_arrays([*rows.columns.values(), *provenance], schema=run.contract.arrow_schema())
+
+    def _batch_ids(self, count: int) -> pa.Array:
+        """`_batch_id` of so many rows, in memory that all blocks share."""
+        ids = self._batch_id
+        if len(ids) < count:
+            # Another thread may do the same at the same time: either will do.
+            ids = self._batch_id = pa.repeat(ids[0], 2 * count)
+        return ids.slice(0, count)
 
 
 def _made_rows(shredded: Shredded, contract: Contract, picked: Index) -> _Rows:
