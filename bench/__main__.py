@@ -44,7 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--quick", action="store_true", help="one data set and the fast contenders")
     parser.add_argument("--megabytes", type=int, default=256, help="JSON in the largest data set (default: 256)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each fast contender (default: 3)")
+    parser.add_argument("--rounds", type=int, default=7, help="runs of the fastest contenders (default: 7)")
     parser.add_argument("--folder", type=Path, default=Path(".bench"), help="for data and runs (default: .bench)")
     parser.add_argument("--json", action="store_true", help="every run as JSON instead of the tables")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page docs/benchmarks.md is made of")

@@ -1,7 +1,8 @@
 """Turns: every contender on one data set, round after round, and what each run gave.
 
 The files are read once before, so that nobody pays for a cold disk, and what the last contender wrote is flushed
-before the next one starts. Contenders take turns, so that a machine that gets slower is slower for all.
+before the next one starts. Contenders take turns, so that a machine that gets slower is slower for all; every other
+round goes backwards, so that nobody always comes after the same one.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def take_turns(
     _warm(raw)
     out: set[str] = set()
     for number in range(arena.rounds):
-        for contender in contenders:
+        for contender in contenders if number % 2 == 0 else contenders[::-1]:
             if contender.name in out or number >= max(contender.rounds, 1):
                 continue
             print(f"{about.name}, round {number + 1} of {arena.rounds}: {contender.title}", file=sys.stderr)

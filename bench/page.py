@@ -22,8 +22,9 @@ contenders on one data set in about one. `make bench-docs` writes this page.
 _METHOD = """\
 ## How it is measured
 
-- Each run is a process of its own with an empty folder. The contenders take turns, so a machine that gets slower is
-  slower for all. Rounds: {rounds} (Spark and dlt: {slow}); times are medians, *from – to* are the extremes.
+- Each run is a process of its own with an empty folder. The contenders take turns, every other
+  round backwards, so a machine that gets slower is slower for all. Rounds: {rounds}; times are medians, *from – to* are
+  the extremes.
 - *our speed* is that of lake_pipeline, as a multiple of the contender's.
 - *seconds* is the conversion, from listing the files to the last file written; *start* is what comes before it:
   importing the packages and, for Spark, starting the session. *MB/s* is JSON text (not compressed) by *seconds*.
@@ -94,10 +95,9 @@ def _stages(stages: dict[str, float]) -> str:
 
 
 def _method(rounds: int) -> str:
-    slow = min(rounds, min(contender.rounds for contender in CONTENDERS.values()))
+    each = [f"{contender.title} {min(rounds, contender.rounds)}" for contender in CONTENDERS.values()]
     return _METHOD.format(
-        rounds=rounds,
-        slow=slow,
+        rounds=", ".join(each),
         days=DAYS,
         modes=len(MODES),
         partitions=DAYS * len(MODES),

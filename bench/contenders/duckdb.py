@@ -81,7 +81,7 @@ CONTENDER = Contender(
     title="DuckDB",
     packages=("duckdb",),
     prepare=prepare,
-    rounds=3,
+    rounds=7,
     does="""\
 `read_json(files, format = 'newline_delimited')` once to let it infer the schema, then one `COPY (SELECT …) TO … (FORMAT
 parquet, COMPRESSION zstd, PARTITION_BY (year, month, day, mode))` whose `SELECT` names every leaf of every struct as

@@ -59,7 +59,7 @@ CONTENDER = Contender(
     title="lake_pipeline",
     packages=("pyarrow", "numpy", "orjson"),
     prepare=prepare,
-    rounds=3,
+    rounds=7,
     does="""\
 The `in_process` engine on a directory, with the default `ConversionOptions` and as many workers as there are cores.
 In the measured time: listing the files, inferring the contract (none is given), parsing, placing by date and mode,
