@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -18,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_pipeline.convert.native.layout import FEW_TEXTS, PAGE_BYTES, PAGE_ROWS
+from lake_pipeline.convert.native.layout import PAGE_BYTES, PAGE_ROWS
 from lake_pipeline.convert.parquet import ParquetObject, spans_of
 from lake_pipeline.convert.parquet.schema import UnknownType
 
@@ -259,30 +258,6 @@ def test_files_are_no_larger_than_those_of_pyarrow() -> None:
     for name in table.column_names:
         one = table.select([name])
         assert size(encoded([one])) <= 1.05 * size(encoded_by_pyarrow(one)) + 100, name
-
-
-@pytest.mark.parametrize("length", [1, 31, 32, 33, 200, 70_000])
-@pytest.mark.parametrize("rows", [FEW_TEXTS, 128, 129, 130, 257, 3 * PAGE_ROWS])
-def test_texts_of_one_length_are_stored_without_their_lengths(rows: int, length: int, tmp_path: Path) -> None:
-    rows = min(rows, 10_000_000 // length)
-    texts = [f"{n * 2654435761 % 2**32:08x}"[:length].ljust(length, "-") for n in range(rows)]
-    table = pa.table(
-        {
-            "unique": texts,
-            "missing": [None if n % 3 else text for n, text in enumerate(texts)],
-            "odd": [*texts[:-1], texts[-1] + "!"],
-            "nested": [[{"id": text}] for text in texts],
-        }
-    )
-    file = encoded([table.slice(0, 7), table.slice(7)], group_rows=2 * PAGE_ROWS)
-    read = pq.ParquetFile(file)
-    assert read.read().equals(table)
-    (tmp_path / "it.parquet").write_bytes(file.getvalue())
-    assert duckdb.read_parquet(str(tmp_path / "it.parquet")).to_arrow_table().equals(table)
-    if length > 8:
-        group = read.metadata.row_group(0)
-        alike = ["DELTA_LENGTH_BYTE_ARRAY" in group.column(at).encodings for at in range(4)]
-        assert alike == [True, rows // 3 + 1 > FEW_TEXTS, rows > 2 * PAGE_ROWS, True]
 
 
 def test_what_does_not_shrink_is_stored_as_it_is() -> None:

@@ -54,12 +54,8 @@ LARGEST = 1 << 17
 SMALLEST_TABLE, LARGEST_TABLE = 1 << 12, 4 * LARGEST
 """Slots of the hash table of a dictionary at first, and at most: never more than half of them are taken."""
 
-PLAIN_BYTES, PACKED, CODES, ALIKE = 0, 1, 2, 3
-"""How a page has its values: as they stand, packed into bits (booleans), as codes of a dictionary, or as texts of one
-length behind what tells it."""
-
-FEW_TEXTS = 32
-"""Fewer texts of a column are stored as they stand, whatever their lengths."""
+PLAIN_BYTES, PACKED, CODES = 0, 1, 2
+"""How a page has its values: as they stand, packed into bits (booleans), or as codes of a dictionary."""
 
 CUT_FIELDS = 4
 """Of a page's end: its entry, its value, the byte of that value if it is a text, and its row."""
@@ -101,10 +97,10 @@ ARRAY_FIELDS = 10
 ROOM_FIELDS = 13
 """Rooms to encode in."""
 
-CHUNK_COUNT, CHUNK_DISTINCT, CHUNK_DICTIONARY, CHUNK_DICTIONARY_SIZE, CHUNK_PAGES, CHUNK_IS_ALIKE = range(6)
-CHUNK_FIELDS = 6
-"""Of a column chunk: its entries, the values of its dictionary (0 without one), where that stands and its bytes, how
-many pages there are, and whether these have texts of one length (`ALIKE`)."""
+CHUNK_COUNT, CHUNK_DISTINCT, CHUNK_DICTIONARY, CHUNK_DICTIONARY_SIZE, CHUNK_PAGES = range(5)
+CHUNK_FIELDS = 5
+"""Of a column chunk: its entries, the values of its dictionary (0 without one), where that stands and its bytes, and
+how many pages there are."""
 
 PAGE_AT, PAGE_SIZE, PAGE_COUNT, PAGE_VALUES, PAGE_ROW_COUNT, PAGE_BOUNDS, PAGE_LOW_SIZE, PAGE_HIGH_SIZE = range(8)
 PAGE_FIELDS = 8

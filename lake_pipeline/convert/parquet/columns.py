@@ -16,7 +16,7 @@ from lake_pipeline.convert.native.calling import call_with_numbers as call
 from lake_pipeline.convert.native.layout import PAGE_BYTES, PAGE_ROWS
 from lake_pipeline.convert.parquet.bounds import Bounds, merged
 from lake_pipeline.convert.parquet.levels import Entries, entries_of, unexpected_null
-from lake_pipeline.convert.parquet.schema import Encoding, FlatColumns, Leaf, NestedColumn, Tree
+from lake_pipeline.convert.parquet.schema import FlatColumns, Leaf, NestedColumn, Tree
 from lake_pipeline.convert.parquet.scratch import Scratch
 from lake_pipeline.convert.parquet.spans import Slices
 
@@ -55,7 +55,6 @@ class Chunk:
     leaf: Leaf
     count: int
     compressed: bool
-    encoding: Encoding
     dictionary: Page | None
     pages: Sequence[Page]
 
@@ -178,7 +177,7 @@ def _made(leaves: Sequence[Leaf], pages: int, memory: Scratch) -> Iterator[Chunk
 
 
 def _chunk(leaf: Leaf, chunk: list[int], pages: list[list[int]], body: memoryview) -> Chunk:
-    count, distinct, dictionary_at, dictionary_size, _, is_alike = chunk
+    count, distinct, dictionary_at, dictionary_size, _ = chunk
     raw = [body[at : at + size] for at, size, *_ in pages]
     if distinct:
         raw.append(body[dictionary_at : dictionary_at + dictionary_size])
@@ -191,7 +190,6 @@ def _chunk(leaf: Leaf, chunk: list[int], pages: list[list[int]], body: memoryvie
         leaf=leaf,
         count=count,
         compressed=compressed,
-        encoding=Encoding.CODED if distinct else Encoding.ALIKE if is_alike else Encoding.PLAIN,
         dictionary=dictionary,
         pages=[_page(data, page, body) for data, page in zip(stored, pages, strict=True)],
     )

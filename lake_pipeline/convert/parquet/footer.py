@@ -12,7 +12,7 @@ from itertools import pairwise
 from lake_pipeline import __version__
 from lake_pipeline.convert.parquet.bounds import Bounds, in_order
 from lake_pipeline.convert.parquet.columns import Chunk, Page
-from lake_pipeline.convert.parquet.schema import Encoding, Form, Tree
+from lake_pipeline.convert.parquet.schema import Form, Tree
 from lake_pipeline.convert.parquet.thrift import EMPTY, I16, I64, Struct, varint, zigzag
 
 MAGIC = b"PAR1"
@@ -66,7 +66,7 @@ def written(chunk: Chunk, offset: int) -> tuple[list[bytes], WrittenChunk]:
         at += len(head) + len(chunk.dictionary.data)
     pages, row, first_page_at = [], 0, at
     for page in chunk.pages:
-        head = _data_header(page, chunk.encoding)
+        head = _data_header(page, coded=chunk.dictionary is not None)
         pieces += head, page.data
         stored = len(head) + len(page.data)
         pages.append(WrittenPage(offset=at, size=stored, first_row=row))
@@ -150,12 +150,12 @@ def _column(chunk: WrittenChunk, places: tuple[tuple[int, int] | None, tuple[int
     return column.done()
 
 
-def _data_header(page: Page, encoding: Encoding) -> bytes:
+def _data_header(page: Page, coded: bool) -> bytes:
     # By hand, for there is one for each column of each part: PageHeader{1: DATA_PAGE, 2: size, 3: stored,
     # 5: DataPageHeader{1: count, 2: encoding, 3: RLE, 4: RLE}}
+    encoding = b"\x10" if coded else b"\0"
     sizes = zigzag(page.size), b"\x15", zigzag(len(page.data))
-    values = zigzag(page.count), b"\x15", zigzag(encoding)
-    return b"".join((b"\x15\0\x15", *sizes, b"\x2c\x15", *values, b"\x15\6\x15\6\0\0"))
+    return b"".join((b"\x15\0\x15", *sizes, b"\x2c\x15", zigzag(page.count), b"\x15", encoding, b"\x15\6\x15\6\0\0"))
 
 
 def _dictionary_header(page: Page) -> bytes:
@@ -168,7 +168,7 @@ def _column_metadata(chunk: Chunk, size: int, stored: int, page_at: int, diction
     # By hand too: ColumnMetaData{1: type, 2: encodings, 3: path, 4: codec, 5: values, 6: size, 7: stored,
     # 9: data pages, 11: dictionary, 12: Statistics}
     pieces = [
-        chunk.leaf.heads[chunk.encoding],
+        chunk.leaf.head_coded if chunk.dictionary else chunk.leaf.head_plain,
         b"\x15\x0c\x16" if chunk.compressed else b"\x15\0\x16",
         zigzag(chunk.count),
         b"\x16",

@@ -7,7 +7,7 @@ writes it. What is not known here is refused when a file is begun, not when its 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
@@ -25,22 +25,12 @@ BOOLEAN, INT32, INT64, DOUBLE, BYTE_ARRAY, FIXED = 0, 1, 2, 5, 6, 7
 
 _REQUIRED, _OPTIONAL, _REPEATED = 0, 1, 2
 _UTF8, _MAP, _LIST, _DECIMAL, _DATE, _MILLIS, _MICROS = 0, 1, 3, 5, 6, 9, 10
-_RLE = 3
+_PLAIN, _RLE, _RLE_DICTIONARY = 0, 3, 8
 _ARROW_SCHEMA = b"ARROW:schema"
 
 
 class UnknownType(PermanentError):
     """A column has a type that is not written to Parquet here; add it to `convert/parquet/schema.py`."""
-
-
-class Encoding(IntEnum):
-    """How the values of a column chunk are encoded, by the numbers of Parquet."""
-
-    PLAIN = 0
-    ALIKE = 6
-    """DELTA_LENGTH_BYTE_ARRAY, of texts that are of one length."""
-    CODED = 8
-    """RLE_DICTIONARY."""
 
 
 class Form(IntEnum):
@@ -69,7 +59,7 @@ class Node:
 class Leaf:
     """A column of Parquet. `top` is the definition level of a value, `depth` the repetition level of its list.
 
-    `heads` are the first fields of its ColumnMetaData, which tell how its values are encoded.
+    The heads are the first fields of its ColumnMetaData, without a dictionary and with one.
     """
 
     path: tuple[str, ...]
@@ -80,7 +70,8 @@ class Leaf:
     depth: int
     is_nested: bool
     nullable: bool
-    heads: Mapping[Encoding, bytes]
+    head_plain: bytes
+    head_coded: bytes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -212,7 +203,8 @@ class _Growing:
         leaf = Leaf(
             path=path, form=form, physical=physical, width=width, top=level, depth=depth, is_nested=len(path) > 1,
             nullable=field.nullable,
-            heads={encoding: _head(physical, path, encoding) for encoding in Encoding},
+            head_plain=_head(physical, path, [_PLAIN, _RLE]),
+            head_coded=_head(physical, path, [_PLAIN, _RLE, _RLE_DICTIONARY]),
         )  # fmt: skip
         element = Struct().number(1, physical)
         if form is Form.DECIMALS:
@@ -223,9 +215,7 @@ class _Growing:
         return Node(nullable=field.nullable, leaf=leaf)
 
 
-def _head(physical: int, path: tuple[str, ...], encoding: Encoding) -> bytes:
-    # PLAIN for the dictionary, where there is one, and RLE for levels.
-    encodings = sorted({Encoding.PLAIN, _RLE, encoding})
+def _head(physical: int, path: tuple[str, ...], encodings: list[int]) -> bytes:
     names = [name.encode() for name in path]
     return Struct().number(1, physical).numbers(2, encodings).binaries(3, names).so_far()
 

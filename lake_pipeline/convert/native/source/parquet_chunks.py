@@ -127,8 +127,6 @@ def _encode(leaf, entries, rooms, body, at, chunk, pages):
     put_long(chunk, layout.CHUNK_DICTIONARY, at)
     code_width = _dictionary(form, width, plain, size, values, rooms, dictionary, chunk)
     at += long_at(chunk, layout.CHUNK_DICTIONARY_SIZE)
-    step = _step_of_texts(plain, size, values) if form == layout.TEXTS and not code_width else 0
-    put_long(chunk, layout.CHUNK_IS_ALIKE, step > 0)
     bits = code_width if code_width else 1 if form == layout.BITS else 8 * width
     count = _cut(leaf, entries, plain, size, bits, rooms)
     cuts = long_at(rooms, layout.IN_CUTS)
@@ -145,8 +143,6 @@ def _encode(leaf, entries, rooms, body, at, chunk, pages):
             how, source, start, stop, value_width = layout.CODES, codes, value, end_value, code_width
         elif form == layout.BITS:
             how, start, stop, value_width = layout.PACKED, value, end_value, 1
-        elif step:
-            how, value_width = layout.ALIKE, step
         put_long(page, layout.PAGE_AT, at)
         written = page_body(
             long_at(entries, layout.OF_REPS), long_at(leaf, layout.LEAF_REP_WIDTH),
@@ -217,21 +213,6 @@ def _dictionary(form, width, plain, size, values, rooms, target, chunk):
     put_long(chunk, layout.CHUNK_DISTINCT, distinct)
     put_long(chunk, layout.CHUNK_DICTIONARY_SIZE, taken)
     return bits
-
-
-@inlined
-def _step_of_texts(plain, size, values):
-    """The bytes from one text to the next where all are of one length, 0 where they are not, or too few."""
-    if values < layout.FEW_TEXTS:
-        return 0
-    length = int_at(plain, 0)
-    step = length + 4
-    if size != values * step:
-        return 0
-    differing = 0
-    for each in range(values):
-        differing |= int_at(plain + each * step, 0) ^ length
-    return 0 if differing else step
 
 
 @inlined

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lake_pipeline.convert.native.layout import ALIKE, CODES, CUT_FIELDS, PACKED, WIDE
+from lake_pipeline.convert.native.layout import CODES, CUT_FIELDS, PACKED, WIDE
 from lake_pipeline.convert.native.source.compiled import compiled, inlined
 from lake_pipeline.convert.native.source.words import copy_wide, int_at, put_byte, put_int, put_long, put_word
-
-_BLOCK, _PARTS = 128, 4
-"""Lengths of texts in a block, and the parts of it: the least that the format allows."""
 
 
 @compiled
@@ -55,8 +52,7 @@ def page_body(
     """Writes a page of the entries from `first` to `last`; returns its size.
 
     A level of width 0 is not written. `start` and `stop` are bytes of the values, or else numbers of codes of `width`
-    bits each; of texts of one length, `width` is what lies from one to the next. `defs` is 0 where all are at the level
-    `top`. There must be `WIDE` bytes behind the values.
+    bits each. `defs` is 0 where all are at the level `top`. There must be `WIDE` bytes behind the values.
     """
     at = 0
     if rep_width:
@@ -68,35 +64,11 @@ def page_body(
         return hybrid(values, start, stop, width, target, at + 1)
     if how == PACKED:
         return _pack(values, start, stop, width, target, at)
-    if how == ALIKE:
-        return _put_alike(values, start, stop, width, target, at)
     copied = 0
     while copied < stop - start:
         copy_wide(values, start + copied, target, at + copied)
         copied += WIDE
     return at + stop - start
-
-
-@inlined
-def _put_alike(texts, start, stop, step, target, at):
-    """Texts of one length as DELTA_LENGTH_BYTE_ARRAY has them, which is the lengths as DELTA_BINARY_PACKED and then the
-    bytes: the first length, and blocks of 128 that differ by 0, in four parts of 0 bits a value."""
-    count, length = (stop - start) // step, step - 4
-    at = _put_varint(target, at, _BLOCK)
-    at = _put_varint(target, at, _PARTS)
-    at = _put_varint(target, at, count)
-    at = _put_varint(target, at, length << 1)
-    for _ in range((count + _BLOCK - 2) // _BLOCK):
-        for each in range(1 + _PARTS):
-            put_byte(target, at + each, np.uint8(0))
-        at += 1 + _PARTS
-    for each in range(count):
-        text, copied = start + each * step + 4, 0
-        while copied < length:
-            copy_wide(texts, text + copied, target, at + copied)
-            copied += WIDE
-        at += length
-    return at
 
 
 @inlined
