@@ -38,9 +38,8 @@ demo: $(INSTALLED) ## Convert a generated landing zone, end to end, and show wha
 dev: $(INSTALLED) ## Open the Dagster UI on a generated landing zone (GLUE=local: converted by a local Glue); Ctrl-C ends it
 	@$(if $(filter local,$(GLUE)),$(BIN)/python -m lake_pipeline_tests.aws.local_glue,$(BIN)/lake dev)
 
-# Three at a time, also on two cores: half of the time tests wait for servers, daemons and pages.
 test: $(INSTALLED) ## Run all tests (one: .venv/bin/pytest -k part_of_its_name)
-	@$(BIN)/pytest -q -n 3 --dist worksteal
+	@$(BIN)/pytest -q -n 2 --dist worksteal
 
 test-large: $(INSTALLED) ## A 5 GB file of lines and a 2 GB array in 1 GiB of memory, every bomb at full size, a million keys
 	@FULL_SIZE=1 $(BIN)/pytest -q -s --timeout 3600 lake_pipeline_tests/conformance/test_large.py \
