@@ -83,13 +83,10 @@ def _name_of(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-class TlsFront:
-    """Listens on 127.0.0.1; `encrypted` and `plain` count the connections that asked for TLS and those that did not."""
+class Listener:
+    """Listens on 127.0.0.1; `enter` has each connection in a thread of its own."""
 
-    def __init__(self, behind: tuple[str, int], context: ssl.SSLContext) -> None:
-        self.encrypted = self.plain = 0
-        self._behind = behind
-        self._context = context
+    def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -104,9 +101,23 @@ class TlsFront:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._enter, args=(connection,), daemon=True).start()
+            threading.Thread(target=self.enter, args=(connection,), daemon=True).start()
 
-    def _enter(self, connection: socket.socket) -> None:
+    def enter(self, connection: socket.socket) -> None:
+        """What becomes of a connection, which is closed here."""
+        raise NotImplementedError
+
+
+class TlsFront(Listener):
+    """`encrypted` and `plain` count the connections that asked for TLS and those that did not."""
+
+    def __init__(self, behind: tuple[str, int], context: ssl.SSLContext) -> None:
+        self.encrypted = self.plain = 0
+        self._behind = behind
+        self._context = context
+        super().__init__()
+
+    def enter(self, connection: socket.socket) -> None:
         # A client that does not trust the certificate breaks off.
         with suppress(OSError), connection:
             if connection.recv(len(SSL_REQUEST), socket.MSG_WAITALL) != SSL_REQUEST:

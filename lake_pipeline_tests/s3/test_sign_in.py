@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -15,38 +14,27 @@ from lake_pipeline.ledger.connection import Database, Entrance
 from lake_pipeline.opening import ledger_entrance
 from lake_pipeline.settings import load_settings
 from lake_pipeline_tests.aws.server import CREDENTIALS
+from lake_pipeline_tests.tls_front import SSL_REQUEST, Listener
 
-SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
-
-class PasswordThief:
+class PasswordThief(Listener):
     """A server that speaks PostgreSQL as far as the password, which it writes down; without encryption."""
 
     def __init__(self) -> None:
         self.passwords: list[str] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def close(self) -> None:
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
+    def enter(self, connection: socket.socket) -> None:
+        with connection:
+            message = connection.recv(4096)
+            if message == SSL_REQUEST:
+                connection.sendall(b"N")
                 message = connection.recv(4096)
-                if message == SSL_REQUEST:
-                    connection.sendall(b"N")
-                    message = connection.recv(4096)
-                if not message:
-                    continue
-                connection.sendall(b"R\x00\x00\x00\x08\x00\x00\x00\x03")  # send the password in clear text
-                told = connection.recv(4096)
-                self.passwords.append(told[5:].rstrip(b"\0").decode())
+            if not message:
+                return
+            connection.sendall(b"R\x00\x00\x00\x08\x00\x00\x00\x03")  # send the password in clear text
+            told = connection.recv(4096)
+            self.passwords.append(told[5:].rstrip(b"\0").decode())
 
 
 @pytest.fixture
