@@ -22,6 +22,7 @@ from typing import Any
 
 from bench.contenders import CONTENDERS
 from bench.results import US
+from bench.run import prepared
 from bench.task import Task
 
 ROUNDS = 3
@@ -120,7 +121,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--cores", type=int, required=True)
     arguments = parser.parse_args()
-    run = CONTENDERS[US].prepare(Task(raw=arguments.raw, work=arguments.work, dirty=False, cores=arguments.cores))
+    task = Task(raw=arguments.raw, work=arguments.work, dirty=False, cores=arguments.cores)
+    run = prepared(CONTENDERS[US], task)
     clock = _Clock()
     _watch(clock)
     before = time.process_time()

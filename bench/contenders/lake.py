@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from bench.task import Account, Contender, Run, Task
@@ -23,7 +24,9 @@ def prepare(task: Task) -> Run:
 def on_engine(task: Task, engine: Callable[[DirectoryStore], Engine]) -> Run:
     """The run of a whole batch on one of this project's engines."""
     from lake_pipeline.convert.request import ConversionOptions, ConversionRequest
+    from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE
     from lake_pipeline.model.files import RawFile
+    from lake_pipeline.model.manifest import Outcome
     from lake_pipeline.storage.directory import DirectoryStore
     from lake_pipeline.storage.zones import CURATED_NAME
 
@@ -42,8 +45,11 @@ def on_engine(task: Task, engine: Callable[[DirectoryStore], Engine]) -> Run:
             options=ConversionOptions(workers=task.cores),
         )
         manifest = engine(store).convert(request).manifest
-        for pending in manifest.objects:
-            store.publish(pending)
+        for file in manifest.files:
+            if file.outcome is not Outcome.CONVERTED:
+                raise RuntimeError(f"{file.outcome.value}: {file.error}")
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            list(pool.map(store.publish, manifest.objects))
         return Account(
             folder=CURATED_NAME,
             read=sum(file.read for file in manifest.files),

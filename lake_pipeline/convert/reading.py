@@ -39,9 +39,10 @@ SMALL_BLOCKS = 4
 """The same for a file of so many tiny records that they fill more blocks than this."""
 
 SAMPLE_FILES = 32
-SAMPLE_BYTES = 1 << 20
+SAMPLE_BYTES = 512 << 10
 """The first contract is inferred from the beginnings of this many files, spread evenly over the batch, and from this
-much text of them together: a tenth of a second. What comes later only is added in flight."""
+much text of them together: hundredths of a second, in which nothing is converted. What comes later only is added in
+flight."""
 
 SAMPLE_READERS = 8
 """Samples that are read at the same time: in a bucket each is waited for, and nothing is converted before."""

@@ -28,11 +28,23 @@ from lake_pipeline.convert.native.layout import (
 )
 from lake_pipeline.convert.native.source.compiled import compiled, inlined
 from lake_pipeline.convert.native.source.values import hex4
-from lake_pipeline.convert.native.source.words import byte_at, copy_wide, int_at, long_at, put_byte, put_int, put_long
+from lake_pipeline.convert.native.source.words import (
+    byte_at,
+    copy_wide,
+    expect_bytes,
+    int_at,
+    long_at,
+    put_byte,
+    put_int,
+    put_long,
+)
 
 LENGTH = np.int64(0x7FFFFFFF)
 START = np.int64(0xFFFFFFFF)
 """Of a text's cell: where it starts (32 bits) and, above that, how many bytes it has; the sign tells of escapes."""
+
+AHEAD = 16
+"""Texts that are on their way to the cache while others are copied: a block's text is larger than that is."""
 
 _ESCAPED = np.zeros(256, dtype=np.uint8)
 _ESCAPED[[34, 92, 47, 98, 102, 110, 114, 116]] = [34, 92, 47, 8, 12, 10, 13, 9]
@@ -178,6 +190,8 @@ def _gather_texts(text, size, seen, cells, picked, count, offsets, data):
     """Writes the bytes of strings, escapes resolved."""
     limit = size - WIDE
     for index in range(count):
+        if index + AHEAD < count:
+            expect_bytes(text, long_at(cells, long_at(picked, index + AHEAD)) & START)
         slot = long_at(picked, index)
         if byte_at(seen, slot) == PRESENT:
             cell = long_at(cells, slot)

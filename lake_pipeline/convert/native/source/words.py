@@ -227,5 +227,19 @@ def copy_wide(typing: Any, text: Any, at: Any, into: Any, into_at: Any) -> Any:
     return types.void(*[types.int64] * 4), generate
 
 
+@intrinsic
+def expect_bytes(typing: Any, text: Any, at: Any) -> Any:
+    """Have the processor bring the bytes there into its cache, for they are read soon. Nothing need be there."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _INT, _INT, _INT])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [_BYTE.as_pointer()], kind)
+        for_reading, near, data = _INT(0), _INT(3), _INT(1)
+        builder.call(function, [_pointer(builder, *arguments), for_reading, near, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
 def _slot(builder: Any, arguments: Any, kind: Any) -> Any:
     return builder.gep(builder.inttoptr(arguments[0], kind.as_pointer()), [arguments[1]])
