@@ -183,8 +183,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--four", type=int, help="one trial: four workers at once with this seed")
     parser.add_argument("--jobs", type=int, default=2, help="trials at a time")
     arguments = parser.parse_args()
-    # In a bucket every request may be a fault of its own, so there only the worker is disturbed on purpose.
-    arguments.by = arguments.by or (list(Disturbance) if arguments.on == "directory" else [Disturbance.KILL])
+    arguments.by = arguments.by or [how for how in Disturbance if how is not Disturbance.FULL or arguments.on != "s3"]
     arguments.scenario = [({**SCENARIOS, CARELESS.name: CARELESS})[name] for name in arguments.scenario or SCENARIOS]
     return arguments
 

@@ -1,7 +1,8 @@
 """What is done to a process at a boundary, and what whoever comes next finds afterwards.
 
 Each is the real thing as far as one machine has it: signals, connections that the server ends, limits of the operating
-system. Only a store that does not answer is played, at the store protocol.
+system. Only a store that does not answer is played, at the store protocol or, for a bucket, as what the SDK raises when
+it has tried often enough.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import assert_never
 
 import psutil
 import psycopg2
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from sqlalchemy.engine import make_url
 
 from lake_pipeline.errors import StorageUnavailable
@@ -41,7 +43,7 @@ class Disturbance(StrEnum):
     OUTAGE = "outage"
     """No call of the object store works from now on."""
     FULL = "full"
-    """No file grows from now on."""
+    """No file grows from now on. A lake in a bucket has none that could."""
 
     def fits(self, boundary: str) -> bool:
         """Whether it makes a difference there.
@@ -57,7 +59,7 @@ class Disturbance(StrEnum):
             case Disturbance.CUT | Disturbance.RESTART:
                 return boundary.startswith("before ") and not _is_storage(boundary)
             case Disturbance.OUTAGE:
-                return boundary.startswith("before store.")
+                return boundary.startswith(("before store.", "before s3."))
             case Disturbance.FULL:
                 return boundary.startswith(("before store.", "before writer."))
         assert_never(self)
@@ -75,6 +77,8 @@ class Disturbance(StrEnum):
                 run_as_operator(world.url, CUT)
             case Disturbance.RESTART:
                 _restart_server(world)
+            case Disturbance.OUTAGE if _is_request(boundary):
+                raise EndpointConnectionError(endpoint_url="s3")
             case Disturbance.OUTAGE:
                 raise StorageUnavailable("the object store does not answer")
             case Disturbance.FULL:
@@ -116,13 +120,20 @@ def _restart_server(world: World) -> None:
 
 
 def _is_storage(boundary: str) -> bool:
-    return boundary.split(" ")[1].startswith(("store.", "writer.", "os.", "open"))
+    return _is_request(boundary) or boundary.split(" ")[1].startswith(("store.", "writer.", "os.", "open"))
+
+
+def _is_request(boundary: str) -> bool:
+    return boundary.split(" ")[1].startswith("s3.")
 
 
 def _fault(boundary: str) -> Exception:
     step = boundary.split(" ")[1]
     if step.startswith(("os.", "open")):
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if _is_request(boundary):
+        timeout: Exception = ReadTimeoutError(endpoint_url="s3")
+        return timeout
     if step.startswith(("store.", "writer.")):
         return StorageUnavailable("the object store did not answer in time")
     return psycopg2.OperationalError("server closed the connection unexpectedly")
