@@ -1,7 +1,7 @@
 """Stages: where the processor time of one conversion goes, for those who want it faster, and for the targets it misses.
 
 The kernel's functions are timed by the clock of their thread, in a process that ends with it and is no contender: to
-look at the clock costs a little. What none of the stages has is Python between them, Arrow, and memory.
+look at the clock costs a little. A page of memory that is touched for the first time is in the stage that touches it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bench.task import Task
 
 ROUNDS = 3
 
-REST = "the rest: Python between these, Arrow, memory"
+REST = "the rest: threads, handing over, memory"
 
 _NATIVE = {
     "survey_lines": "counting lines",
@@ -96,7 +96,8 @@ class _Clock:
 def _watch(clock: _Clock) -> None:
     from lake_pipeline.convert import blocks, decoding, framing, kernel
     from lake_pipeline.convert.native import calling
-    from lake_pipeline.convert.parquet import columns
+    from lake_pipeline.convert.output import Output
+    from lake_pipeline.convert.parquet import columns, objects
     from lake_pipeline.convert.placing import Placer
     from lake_pipeline.storage.directory import DirectoryWriter
 
@@ -106,6 +107,10 @@ def _watch(clock: _Clock) -> None:
     clock.wrap(Placer, "place", "placing")
     clock.wrap(blocks, "_by_code", "placing")
     clock.wrap(columns, "_compressed", "compressing (zstd)")
+    clock.wrap(objects, "written", "headers and footers")
+    clock.wrap(objects, "footer", "headers and footers")
+    clock.wrap(blocks.BlockConverter, "convert", "Python and Arrow around a block")
+    clock.wrap(Output, "_write", "Python around the encoding of a part")
     for name in ("__init__", "write", "finish"):
         clock.wrap(DirectoryWriter, name, "writing to disk")
     functions: Mapping[str, Callable[..., int]] = calling._loaded()
