@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import random
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, date
 from decimal import Decimal
@@ -280,6 +282,37 @@ def test_values_that_repeat_late_or_fill_a_dictionary_are_read_back() -> None:
     table = pa.table({"many": many, "runs": runs, "odd": [n % 9000 * 0.5 for n in range(70_000)]})
     assert pq.ParquetFile(encoded([table])).read().equals(table)
     assert pq.ParquetFile(encoded([pa.table({"wide": wide})])).read().equals(pa.table({"wide": wide}))
+
+
+@pytest.mark.parametrize("kind", ["whole doubles", "short texts", "texts that differ at their end"])
+def test_values_that_differ_in_few_bits_find_their_places_as_quickly_as_others(kind: str) -> None:
+    """A hash that keeps few bits of them apart makes every value look at all others: 15 times the time was seen."""
+    chosen = random.Random(1)
+    numbers = [chosen.randrange(1500) for _ in range(80_000)]
+    alike = {
+        "whole doubles": [float(n) for n in numbers],
+        "short texts": [f"{n:03x}" for n in numbers],
+        "texts that differ at their end": [f"sku-{n:09}" for n in numbers],
+    }[kind]
+    scattered = [chosen.random() for _ in range(1500)]
+    others = [scattered[n] if kind == "whole doubles" else f"{scattered[n]:.13f}" for n in numbers]
+    columns = [pa.table({"a": values}) for values in (alike, others)]
+    seconds = [min(_core_seconds(column) for _ in range(3)) for column in columns]
+    assert seconds[0] < 4 * seconds[1]
+
+
+def _core_seconds(table: pa.Table) -> float:
+    began = time.thread_time()
+    encoded([table])
+    return time.thread_time() - began
+
+
+def test_texts_that_begin_alike_have_their_bounds() -> None:
+    """Beyond the first bytes, which are compared at once: at every place, and where one ends and the other goes on."""
+    texts = [f"2026-02-13T{'0' * n}{end}" for n in range(20) for end in ("", "a", "b", "ü", "\0")]
+    column = pq.ParquetFile(encoded([pa.table({"a": texts})])).metadata.row_group(0).column(0)
+    ordered = sorted(text.encode() for text in texts)
+    assert (column.statistics.min_raw, column.statistics.max_raw) == (ordered[0], ordered[-1])
 
 
 def test_a_row_group_follows_another_in_the_same_file() -> None:

@@ -72,10 +72,17 @@ def _prefix(values, at, size):
 @compiled
 def _is_less(values, one, one_size, other, other_size):
     """Whether one text comes before another, byte by byte."""
-    for at in range(min(one_size, other_size)):
-        left, right = byte_at(values, one + at), byte_at(values, other + at)
+    size, at = min(one_size, other_size), 0
+    while at + 8 <= size:
+        left, right = word_at(values, one + at), word_at(values, other + at)
         if left != right:
-            return left < right
+            return reversed_bytes(left) < reversed_bytes(right)
+        at += 8
+    while at < size:
+        first, second = byte_at(values, one + at), byte_at(values, other + at)
+        if first != second:
+            return first < second
+        at += 1
     return one_size < other_size
 
 

@@ -45,6 +45,13 @@ def _mixed(hashed, word):
 
 
 @inlined
+def _slot_of(hashed, slots):
+    """By the highest bits of a hash, which are the only ones that depend on all bits of what was hashed: the lowest are
+    the same for all doubles without a fraction, and for texts that differ at their end."""
+    return np.int64((np.uint64(hashed) >> _HALF) * np.uint64(slots) >> _HALF)
+
+
+@inlined
 def _clear(table, slots):
     for slot in range(slots):
         put_int(table, slot, 0)
@@ -56,7 +63,7 @@ def _grown(table, slots, hashes, distinct):
     slots *= 4
     _clear(table, slots)
     for known in range(distinct):
-        slot = long_at(hashes, known) & (slots - 1)
+        slot = _slot_of(long_at(hashes, known), slots)
         while int_at(table, slot) != 0:
             slot = (slot + 1) & (slots - 1)
         put_int(table, slot, known + 1)
@@ -76,7 +83,7 @@ def dictionary_of_longs(values, count, most, table, hashes, codes, target):
             return GIVEN_UP
         word = word_at(values, 8 * at)
         hashed = np.int64(_mixed(np.uint64(0), word))
-        slot = hashed & (slots - 1)
+        slot = _slot_of(hashed, slots)
         known = int_at(table, slot)
         while known != 0 and word_at(target, 8 * (known - 1)) != word:
             slot = (slot + 1) & (slots - 1)
@@ -131,7 +138,7 @@ def dictionary_of_bytes(values, count, width, most, table, hashes, places, codes
             return GIVEN_UP
         size = width if width else int_at(values + at, 0) + 4
         hashed = _hash_of(values + at, size)
-        slot = hashed & (slots - 1)
+        slot = _slot_of(hashed, slots)
         known = int_at(table, slot)
         while known != 0 and not (
             long_at(hashes, known - 1) == hashed and _is_same(target + long_at(places, known - 1), values + at, size)
