@@ -97,7 +97,7 @@ def _find_key(text, at, limit, nodes, child, keys, begin, known, guess):
     """The position, among the `known` children from `begin` on, of the key at `at`; -1 where it is none of them."""
     for turn in range(known):
         position = guess + turn
-        if position >= known:
+        while position >= known:
             position -= known
         if _is_key(text, at, limit, nodes, long_at(child, begin + position), keys):
             return position
@@ -141,8 +141,12 @@ def scan(
                         at += 1
                         if position < known and _is_key(text, at, limit, nodes, long_at(child, begin + position), keys):
                             found = position
+                        elif position + 1 < known and _is_key(
+                            text, at, limit, nodes, long_at(child, begin + position + 1), keys
+                        ):
+                            found = position + 1
                         else:
-                            found = _find_key(text, at, limit, nodes, child, keys, begin, known, position)
+                            found = _find_key(text, at, limit, nodes, child, keys, begin, known, position + 2)
                             if found < 0:
                                 break
                         node = long_at(child, begin + found)
