@@ -48,7 +48,7 @@ test-large: $(INSTALLED) ## A 5 GB file of lines and a 2 GB array in 1 GiB of me
 crash-matrix: $(INSTALLED) ## Disturb every use case at every boundary (about 90 minutes); less: ARGUMENTS="--scenario archive"
 	@$(BIN)/python -m lake_pipeline_tests.crash $(ARGUMENTS)
 
-crash-matrix-s3: $(INSTALLED) ## The same in a bucket where three per cent of all requests fail (about 45 minutes)
+crash-matrix-s3: $(INSTALLED) ## The same in a bucket where three per cent of all requests fail (about three hours)
 	@$(BIN)/python -m lake_pipeline_tests.crash --on s3 $(ARGUMENTS)
 
 fuzz: $(INSTALLED) ## Mutated inputs for ten minutes; other: make fuzz ARGUMENTS="--seconds 3600 --seed 7"
