@@ -183,9 +183,10 @@ class BlockConverter:
             look *= 2
 
     def _fits(self, positions: Index, shredded: Shredded, contract: Contract) -> _Run:
-        days, modes = shredded.plain(self._day_path), shredded.plain(self._mode_path)
-        if days is None or modes is None or contract.rules.may_freeze:
+        plain = None if contract.rules.may_freeze else shredded.plain(self._day_path, self._mode_path)
+        if plain is None:
             return self._made(positions, shredded, contract)
+        days, modes = plain
         rows = partial(_made_rows, shredded, contract)
         return _Run(positions=positions, contract=contract, days=days, modes=modes, rows=rows)
 

@@ -46,7 +46,8 @@ def value_at(table: pa.Table, path: Path) -> pa.Array | None:
         position = values.type.get_field_index(key) if pa.types.is_struct(values.type) else -1
         if position < 0:
             return None
-        values = pc.struct_field(values, [position])
+        # What stands in structs that are all there needs no look at which of them are.
+        values = pc.struct_field(values, [position]) if values.null_count else values.field(position)
     return values
 
 

@@ -39,14 +39,17 @@ class Shredded:
             return pa.table({"": pa.nulls(len(picked))}).select([])
         return pa.table(columns, names=list(self._contract.reading.root.fields))
 
-    def plain(self, path: Path) -> pa.Array | None:
-        """The values of all rows at `path`, where they are strings, numbers or booleans throughout; else None."""
+    def plain(self, *paths: Path) -> list[pa.Array] | None:
+        """The values of all rows at each of `paths`, where all of these are strings, numbers or booleans; else None."""
+        nodes = [self._node(path) for path in paths]
+        known = [node for node in nodes if node is not None and self._plan.shapes[node].kind in _PLAIN]
+        return self._arrays.of(known, np.arange(len(self.rows))) if len(known) == len(nodes) else None
+
+    def _node(self, path: Path) -> int | None:
         node: int | None = 0
         for key in path:
             node = self._child(node, key) if node is not None else None
-        if node is None or self._plan.shapes[node].kind not in _PLAIN:
-            return None
-        return self._arrays.of([node], np.arange(len(self.rows)))[0]
+        return node
 
     def _child(self, node: int, key: str) -> int | None:
         fields = self._plan.shapes[node].fields
