@@ -259,7 +259,8 @@ def _text(value: Any) -> str:
     if kind is dict:
         return "{" + ",".join([f"{_string(key)}:{_text(child)}" for key, child in value.items()]) + "}"
     if kind is list:
-        return "[" + ",".join([_texts(value[first : first + MANY]) for first in range(0, len(value), MANY)]) + "]"
+        # Two frames of Python for each level: a value may be as deep as records are, and there is a limit to them.
+        return "[" + ",".join([",".join(map(_text, value[at : at + MANY])) for at in range(0, len(value), MANY)]) + "]"
     if kind is Repeated:
         pairs = [*value.earlier, *value.items()]
         return "{" + ",".join([f"{_string(key)}:{_text(child)}" for key, child in pairs]) + "}"
@@ -267,10 +268,6 @@ def _text(value: Any) -> str:
         # NaN and Infinity are no JSON numbers, so readers get them as strings.
         return str(value.text) if value.text.lstrip("-")[:1].isdigit() else _string(value.text)
     return json.dumps(value) if value is None or kind is bool else repr(value)
-
-
-def _texts(values: list[Any]) -> str:
-    return ",".join([_text(child) for child in values])
 
 
 def _string(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lake_pipeline.contract.exact import MAX_NESTING
 from lake_pipeline.convert.in_process import InProcessEngine
 from lake_pipeline.convert.reading import SMALL_BYTES
 from lake_pipeline.convert.request import ConversionRequest
@@ -106,6 +107,19 @@ def test_what_is_no_json_object_is_a_broken_record(lake: LakeOnDisk, line: bytes
     converted = lake.convert({KEY: good + line + b"\n" + good})
     assert values(converted.quarantined(), "record", "reason", "raw") == [(10, reason, line)]
     assert len(converted.rows()) == 20
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"a":0,"a":', "}")])
+def test_a_value_that_no_column_holds_is_rescued_however_deep_it_is(lake: LakeOnDisk, opens: str, closes: str) -> None:
+    levels = (MAX_NESTING - 2) // len(closes)
+    deep = opens * levels + "1e400" + closes * levels
+    line = f'{{"event_time":"2026-02-03","n":{deep}}}\n'.encode()
+    twice = f'{{"event_time":"2026-02-03","n":5,"n":{deep}}}\n'.encode()
+    converted = lake.convert({KEY: ndjson(*[record(n=n) for n in range(10)]) + line + twice})
+    outcome = converted.outcome(KEY)
+    assert (outcome.outcome, outcome.published, outcome.rescued) == (Outcome.CONVERTED, 12, 2)
+    rescued = [row["_rescued"] for row in converted.rows()[-2:]]
+    assert all(deep in text for text in rescued)
 
 
 def test_a_file_with_too_many_broken_records_is_refused_as_a_whole(lake: LakeOnDisk) -> None:
