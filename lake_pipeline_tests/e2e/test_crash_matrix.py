@@ -22,7 +22,7 @@ def test_whatever_happens_at_a_boundary_the_lake_ends_as_if_nothing_had_happened
 def test_the_same_holds_in_a_bucket_where_requests_fail_now_and_then() -> None:
     seed = str(random.randrange(1 << 20))
     some = [word for name in ("ingest", "archive", "rebuild") for word in ("--scenario", name)]
-    sample = matrix("--on", "s3", *some, "--seed", seed, "--every", "250", "--twice", "1", "--crowds", "1")
+    sample = matrix("--on", "s3", *some, "--seed", seed, "--every", "100", "--twice", "1", "--crowds", "1")
     assert sample.returncode == 0, f"repeat with --on s3 --seed {seed}:\n{sample.stdout}{sample.stderr}"
 
 
