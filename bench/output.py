@@ -1,6 +1,6 @@
-"""What a run wrote, read back from its Parquet files: nobody is taken at their word.
+"""The output of a run, read back from its Parquet files instead of trusting the contender's report.
 
-A process of its own reads it, so that neither a contender's memory nor the driver's has it in it.
+A separate process reads it, so that it adds nothing to the memory of a contender or of the driver.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """`amount` is the sum of that column: None where a contender made something else than numbers of it."""
+    """`amount` is the sum of that column: None if a contender did not store it as numbers."""
 
     rows: int
     bytes: int
@@ -30,13 +30,13 @@ class Output:
 def read_output(folder: Path) -> Output:
     """Rows from the footers, partitions from the folders, and one column in full."""
     paths = sorted(folder.rglob("*.parquet"))
-    metadata = [pq.read_metadata(path) for path in paths]
+    footers = [pq.read_metadata(path) for path in paths]
     partitions = {path.parent.relative_to(folder).as_posix() for path in paths} - {"."}
     return Output(
-        rows=sum(each.num_rows for each in metadata),
+        rows=sum(footer.num_rows for footer in footers),
         bytes=sum(path.stat().st_size for path in paths),
         files=len(paths),
-        columns=max((len(each.schema.to_arrow_schema()) for each in metadata), default=0),
+        columns=max((len(footer.schema.to_arrow_schema()) for footer in footers), default=0),
         partitions=tuple(sorted(partitions)),
         amount=_amount(paths),
     )

@@ -1,7 +1,7 @@
-"""What the records of the benchmarks look like: nested events, wide ones, and what goes wrong with some of them.
+"""The records of the benchmarks: nested events, wide ones, and damage to some of them.
 
-Values are drawn as vectors and poured into a template, because the generator must not take longer than what is
-measured. Days and modes are mixed within every file: the hardest case for whoever writes by partition.
+Values are generated as vectors and formatted by a template, because generating must not take longer than the
+measurement. Days and modes are mixed within every file: the hardest case for writing by partition.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 DAYS = 14
 FIRST_DAY = date(2026, 2, 1)
 MODES = ("live", "sandbox", "replay", "shadow")
-BAD_SHARE = 0.01
-"""Of the records of the dirty set: one half is broken, the other half has a value that does not fit its column."""
+BAD_RATIO = 0.01
+"""Of the dirty set: one half is malformed, the other half has a value that does not fit its column."""
 
 Lines = Callable[[np.random.Generator, int], list[str]]
 
@@ -50,34 +50,34 @@ def events(rng: np.random.Generator, count: int) -> list[str]:
     whole = rng.integers
     columns: list[Column] = [
         _times(rng, count),
-        _chosen(rng, MODES, count),
+        _choices(rng, MODES, count),
         whole(1 << 62, size=count),
-        _chosen(rng, KINDS, count),
+        _choices(rng, KINDS, count),
         whole(1_000_000, size=count),
         whole(1 << 62, size=count),
         whole(1 << 62, size=count),
-        _chosen(rng, KINDS, count),
+        _choices(rng, KINDS, count),
         whole(20_000, size=count),
         1_750_000_000_000 + whole(20_000_000_000, size=count),
         whole(1, 200_000, size=count),
         whole(1, 200_000, size=count),
-        *_places(rng, count),
-        _chosen(rng, ("ios", "android", "web"), count),
-        _chosen(rng, MODELS, count),
+        *_locations(rng, count),
+        _choices(rng, ("ios", "android", "web"), count),
+        _choices(rng, MODELS, count),
         whole(1, 9, size=count),
         whole(30, size=count),
-        _chosen(rng, (390, 412, 1280, 1920), count),
-        _chosen(rng, (844, 915, 720, 1080), count),
+        _choices(rng, (390, 412, 1280, 1920), count),
+        _choices(rng, (844, 915, 720, 1080), count),
         _item_lists(rng, count),
         rng.uniform(1, 500, count),
-        _chosen(rng, LABELS, count),
+        _choices(rng, LABELS, count),
         whole(5, 900, size=count),
-        _chosen(rng, (0, 0, 0, 1, 2), count),
-        _chosen(rng, ("true", "false"), count),
+        _choices(rng, (0, 0, 0, 1, 2), count),
+        _choices(rng, ("true", "false"), count),
         rng.random(count),
-        _chosen(rng, NOTES, count),
+        _choices(rng, NOTES, count),
     ]
-    return _poured(_EVENT, columns)
+    return _formatted(_EVENT, columns)
 
 
 GROUPS = ("page", "session", "network", "battery", "storage", "audio", "video", "sensor", "billing", "consent")
@@ -94,10 +94,10 @@ _WIDE = (
 
 
 def wide_events(rng: np.random.Generator, count: int) -> list[str]:
-    """Telemetry of about 3 KB with `WIDE_LEAVES` leaf fields, four levels deep; one share in five is null."""
+    """Telemetry of about 3 KB with `WIDE_LEAVES` leaf fields, four levels deep; one `share` in five is null."""
     columns: list[Column] = [
         _times(rng, count),
-        _chosen(rng, MODES, count),
+        _choices(rng, MODES, count),
         rng.integers(1 << 62, size=count),
         rng.uniform(1, 500, count),
     ]
@@ -107,33 +107,56 @@ def wide_events(rng: np.random.Generator, count: int) -> list[str]:
             rng.integers(1000, size=count),
             rng.integers(10_000_000, size=count),
             rng.uniform(0, 900, count),
-            _chosen(rng, shares, count),
+            _choices(rng, shares, count),
             rng.integers(500, size=count),
-            _chosen(rng, ("idle", "busy", "failed", "recovering"), count),
-            _chosen(rng, ("true", "false"), count),
+            _choices(rng, ("idle", "busy", "failed", "recovering"), count),
+            _choices(rng, ("true", "false"), count),
             rng.integers(64, size=count),
         ]
-    return _poured(_WIDE, columns)
+    return _formatted(_WIDE, columns)
+
+
+EVENT_TYPES, TYPE_FIELDS = 195, 10
+SPARSE_LEAVES = 4 + EVENT_TYPES * TYPE_FIELDS
+
+
+def sparse_events(rng: np.random.Generator, count: int) -> list[str]:
+    """Events of about 270 bytes, each with the `TYPE_FIELDS` fields of one of `EVENT_TYPES` types and no others."""
+    kinds = rng.integers(EVENT_TYPES, size=count)
+    names = [[f"e{kind}_f{field}" for field in range(TYPE_FIELDS)] for kind in range(EVENT_TYPES)]
+    columns: list[Column] = [_times(rng, count), _choices(rng, MODES, count), kinds, rng.uniform(1, 500, count)]
+    for field in range(TYPE_FIELDS):
+        columns.append([names[kind][field] for kind in kinds.tolist()])
+        columns.append(_sparse_values(rng, field, count))
+    template = '{"event_time":"%sZ","mode":"%s","kind":"type-%d","amount":%.2f,' + ",".join(['"%s":%s'] * TYPE_FIELDS)
+    return _formatted(template + "}", columns)
+
+
+def _sparse_values(rng: np.random.Generator, field: int, count: int) -> list[str]:
+    """Integers, fractions, texts that repeat and texts that do not, by the number of the field."""
+    numbers = rng.integers(1_000_000, size=count).tolist()
+    forms = ("{0}", "{0}.5", '"{1}"', '"id-{0}"')
+    return [forms[field % 4].format(number, COUNTRIES[number % len(COUNTRIES)]) for number in numbers]
 
 
 class Fate(Enum):
-    """What was done to a record of the dirty set."""
+    """The kind of damage to a record of the dirty set."""
 
     GOOD = auto()
-    BROKEN = auto()
+    MALFORMED = auto()
     MISFIT = auto()
 
 
-def spoilt(rng: np.random.Generator, lines: list[str]) -> list[Fate]:
-    """Spoil `BAD_SHARE` of the lines in place, breaks and misfits by turns; returns the fate of each line."""
+def damage(rng: np.random.Generator, lines: list[str]) -> list[Fate]:
+    """Damage `BAD_RATIO` of the lines in place, alternating both kinds; returns the fate of each line."""
     fates = [Fate.GOOD] * len(lines)
-    for order, position in enumerate(np.flatnonzero(rng.random(len(lines)) < BAD_SHARE).tolist()):
-        fates[position], wrongs = (Fate.BROKEN, _BREAKS) if order % 2 == 0 else (Fate.MISFIT, _MISFITS)
-        lines[position] = wrongs[order // 2 % len(wrongs)](lines[position])
+    for order, position in enumerate(np.flatnonzero(rng.random(len(lines)) < BAD_RATIO).tolist()):
+        fates[position], changes = (Fate.MALFORMED, _MALFORMATIONS) if order % 2 == 0 else (Fate.MISFIT, _MISFITS)
+        lines[position] = changes[order // 2 % len(changes)](lines[position])
     return fates
 
 
-_BREAKS: tuple[Callable[[str], str], ...] = (
+_MALFORMATIONS: tuple[Callable[[str], str], ...] = (
     lambda line: line[: len(line) * 2 // 3],
     lambda _: "<html><body>502 Bad Gateway</body></html>",
     lambda line: line.replace('"amount":', '"amount" = ', 1),
@@ -149,30 +172,30 @@ _MISFITS: tuple[Callable[[str], str], ...] = (
 Column = np.ndarray[Any, Any] | list[str]
 
 
-def _poured(template: str, columns: Sequence[Column]) -> list[str]:
+def _formatted(template: str, columns: Sequence[Column]) -> list[str]:
     values = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns]
     return [template % row for row in zip(*values, strict=True)]
 
 
 def _times(rng: np.random.Generator, count: int) -> np.ndarray[Any, Any]:
     start = np.datetime64(FIRST_DAY.isoformat(), "ms").astype(np.int64)
-    moments = start + rng.integers(DAYS * 86_400_000, size=count)
-    return np.datetime_as_string(moments.astype("datetime64[ms]"))
+    times = start + rng.integers(DAYS * 86_400_000, size=count)
+    return np.datetime_as_string(times.astype("datetime64[ms]"))
 
 
-def _chosen(rng: np.random.Generator, values: Sequence[object], count: int) -> np.ndarray[Any, Any]:
+def _choices(rng: np.random.Generator, values: Sequence[object], count: int) -> np.ndarray[Any, Any]:
     return np.array(values, dtype=object)[rng.integers(len(values), size=count)]
 
 
-def _places(rng: np.random.Generator, count: int) -> tuple[np.ndarray[Any, Any], ...]:
-    """City, country, latitude and longitude; the first two belong together."""
+def _locations(rng: np.random.Generator, count: int) -> tuple[np.ndarray[Any, Any], ...]:
+    """City, country, latitude and longitude; the country is that of the city."""
     number = rng.integers(len(CITIES), size=count)
     cities, countries = np.array(CITIES, dtype=object)[number], np.array(COUNTRIES, dtype=object)[number]
     return cities, countries, rng.uniform(-60, 70, count), rng.uniform(-180, 180, count)
 
 
 def _item_lists(rng: np.random.Generator, count: int) -> list[str]:
-    """Up to three items each, of 4,000 products that have their price and tags."""
+    """Up to three items each, of 4,000 products with a fixed price and tags."""
     products = [
         f'"sku":"SKU-{number:05}","price":{number * 7919 % 12000 / 100:.2f},"tags":{LABELS[number % len(LABELS)]}'
         for number in range(4000)
@@ -181,6 +204,6 @@ def _item_lists(rng: np.random.Generator, count: int) -> list[str]:
     pieces = rng.integers(1, 6, size=(count, 3)).tolist()
     lengths = rng.integers(4, size=count).tolist()
     return [
-        ",".join(f'{{{products[row[place]]},"qty":{quantity[place]}}}' for place in range(length))
+        ",".join(f'{{{products[row[item]]},"qty":{quantity[item]}}}' for item in range(length))
         for row, quantity, length in zip(picked, pieces, lengths, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The tables: one for each data set and one for the targets, as text for a terminal or as Markdown."""
+"""Tables for each data set and for the targets, as text for a terminal or as Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from bench.contenders import CONTENDERS
 from bench.datasets import DATA_SETS, About
-from bench.results import US, Results, Standing
+from bench.results import US, Results, Summary
 
 Table = list[list[str]]
 """Rows of cells; the first row is the header, the first column is text and the others are figures."""
@@ -36,10 +36,10 @@ def dataset_title(about: About) -> str:
 
 
 def dataset_table(results: Results, dataset: str) -> Table:
-    """The contenders on one data set, and below them those that could not do it."""
-    about, standings = results.abouts[dataset], results.standings(dataset)
-    ours = standings.get(US)
-    rows = [_row(about, name, standing, ours) for name, standing in standings.items()]
+    """The contenders on one data set, followed by those that failed."""
+    about, summaries = results.abouts[dataset], results.summaries(dataset)
+    ours = summaries.get(US)
+    rows = [_row(about, name, summary, ours) for name, summary in summaries.items()]
     failures = [
         [CONTENDERS[failure.contender].title, "failed", *[""] * (len(HEADER) - 3), failure.reason]
         for failure in results.failures(dataset)
@@ -51,13 +51,13 @@ def targets_table(results: Results) -> Table:
     rows = [
         [
             target.sentence,
-            target.wanted,
+            target.goal,
             "–" if target.measured is None else f"{target.measured:.2f}",
             "not measured" if target.measured is None else "met" if target.met else "NOT met",
         ]
         for target in results.targets()
     ]
-    return [["target", "wanted", "measured", ""], *rows]
+    return [["target", "goal", "measured", ""], *rows]
 
 
 def as_text(table: Table) -> str:
@@ -74,7 +74,7 @@ def as_markdown(table: Table) -> str:
 
 
 def as_json(results: Results, machine: dict[str, str], versions: dict[str, str]) -> str:
-    """Every run, not only the medians."""
+    """All runs, not only the medians."""
     return json.dumps(
         {
             "machine": machine,
@@ -89,16 +89,16 @@ def as_json(results: Results, machine: dict[str, str], versions: dict[str, str])
     )
 
 
-def _row(about: About, name: str, standing: Standing, ours: Standing | None) -> list[str]:
-    run = standing.last
+def _row(about: About, name: str, summary: Summary, ours: Summary | None) -> list[str]:
+    run = summary.last
     return [
         CONTENDERS[name].title,
-        f"{about.json_bytes / 1e6 / standing.seconds:.0f}",
-        f"{standing.seconds / ours.seconds:.2f} ×" if ours and name != US else "",
-        f"{standing.seconds:.2f}",
-        f"{standing.quickest:.2f} – {standing.slowest:.2f}",
-        f"{standing.start_seconds:.2f}",
-        f"{standing.peak_bytes / 1e6:.0f}",
+        f"{about.json_bytes / 1e6 / summary.seconds:.0f}",
+        f"{summary.seconds / ours.seconds:.2f} ×" if ours and name != US else "",
+        f"{summary.seconds:.2f}",
+        f"{summary.fastest:.2f} – {summary.slowest:.2f}",
+        f"{summary.start_seconds:.2f}",
+        f"{summary.peak_bytes / 1e6:.0f}",
         f"{run.output_bytes / 1e6:.1f}",
         f"{run.files:,}",
         f"{run.rows:,}",
@@ -107,13 +107,13 @@ def _row(about: About, name: str, standing: Standing, ours: Standing | None) -> 
 
 
 def _missing(about: About, rows: int, quarantined: int | None, rescued: int | None) -> str:
-    """What is not in the rows, and whether the contender knows."""
-    gone = about.records - rows
+    """Records that are not in the rows, and whether the contender counted them."""
+    missing = about.records - rows
     if quarantined is None:
-        return f"{gone:,} records dropped, no account" if gone else ""
-    told = [f"{quarantined:,} records in quarantine"] if quarantined else []
-    told += [f"{rescued:,} rows with a rescued value"] if rescued else []
-    return ", ".join(told) + (f", {gone - quarantined:,} LOST" if gone != quarantined else "")
+        return f"{missing:,} records dropped, no account" if missing else ""
+    counts = [f"{quarantined:,} records in quarantine"] if quarantined else []
+    counts += [f"{rescued:,} rows with a rescued value"] if rescued else []
+    return ", ".join(counts) + (f", {missing - quarantined:,} LOST" if missing != quarantined else "")
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:

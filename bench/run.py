@@ -1,4 +1,4 @@
-"""One run of one contender, in the process that ends with it. Not called by people: `measuring` starts it."""
+"""One run of one contender in a process of its own, started by `rounds`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.contenders import CONTENDERS, ON_SPARK
 from bench.task import Contender, Run, Task
 
 RESULT = "result.json"
-"""Where it says how it went, in its working folder: peers print what they like."""
+"""The file with its result in the working folder, because peers print to stdout."""
 
 
 def main() -> None:
@@ -33,10 +33,10 @@ def main() -> None:
 
 
 def prepared(contender: Contender, task: Task) -> Run:
-    """The run, with everything imported that it needs.
+    """The run, with everything imported.
 
-    Where pandas is installed, and here it is because a peer needs it, pyarrow imports it for its first array, which
-    takes longer than to infer a contract.
+    pyarrow imports pandas for its first array if it is installed, as it is here for a peer. That takes longer than
+    inferring a contract.
     """
     run = contender.prepare(task)
     if "pyarrow" in sys.modules:
@@ -46,7 +46,7 @@ def prepared(contender: Contender, task: Task) -> Run:
 
 
 def timed(contender: Contender, task: Task) -> dict[str, Any]:
-    """The result of one run: how long it took to start and to convert, and what it says of it."""
+    """The result of one run: the times to start and to convert, and the contender's account."""
     started = time.perf_counter()
     run = prepared(contender, task)
     ready = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Stages: where the processor time of one conversion goes, for those who want it faster, and for the targets it misses.
+"""Stages: the processor time of one conversion by stage of the kernel.
 
-The kernel's functions are timed by the clock of their thread, in a process that ends with it and is no contender: to
-look at the clock costs a little. A page of memory that is touched for the first time is in the stage that touches it.
+The kernel's functions are timed by the clock of their thread, in a separate process that is not a contender, because
+reading the clock costs a little. The first access to a page of memory counts for the stage that makes it.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from bench.task import Task
 
 ROUNDS = 3
 
-REST = "the rest: threads, handing over, memory"
+REST = "other: threads, calls, memory"
 
 _NATIVE = {
     "survey_lines": "counting lines",
     "find_line_ends": "counting lines",
     "scan": "parsing",
     "gather_fixed": "gathering values by column and partition",
-    "gather_rest": "gathering values by column and partition",
-    "day_keys": "placing",
+    "gather_variable": "gathering values by column and partition",
+    "day_keys": "partitioning",
 }
-"""By function of the machine code; those that are not named encode."""
+"""Stages of functions of the machine code; functions that are not listed encode."""
 
 ENCODING = "encoding: dictionaries, levels, pages, bounds"
 
 
-def where_time_goes(raw: Path, folder: Path, cores: int) -> dict[str, float]:
-    """Core seconds by stage, the most first, of the quickest of `ROUNDS` conversions of the files in `raw`."""
-    rounds = [_apart(raw, folder, cores) for _ in range(ROUNDS)]
+def time_by_stage(raw: Path, folder: Path, cores: int) -> dict[str, float]:
+    """Core seconds by stage, longest first, of the fastest of `ROUNDS` conversions of the files in `raw`."""
+    rounds = [_measure_in_process(raw, folder, cores) for _ in range(ROUNDS)]
     least = min(rounds, key=lambda stages: sum(stages.values()))
     return dict(sorted(least.items(), key=lambda stage: -stage[1]))
 
 
-def _apart(raw: Path, folder: Path, cores: int) -> dict[str, float]:
+def _measure_in_process(raw: Path, folder: Path, cores: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=folder) as work:
         command = [sys.executable, "-m", "bench.stages", "--raw", str(raw), "--work", work, "--cores", str(cores)]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
@@ -58,7 +58,7 @@ def _apart(raw: Path, folder: Path, cores: int) -> dict[str, float]:
 
 
 class _Clock:
-    """Core seconds by stage; what a stage calls of another is the other's alone."""
+    """Core seconds by stage, without the stages that a stage calls."""
 
     def __init__(self) -> None:
         self._seconds: Counter[str] = Counter()
@@ -70,14 +70,14 @@ class _Clock:
 
     def timed(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
         @functools.wraps(function)
-        def wrapper(*given: Any, **named: Any) -> Any:
-            with self._spending(stage):
-                return function(*given, **named)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with self._spend(stage):
+                return function(*args, **kwargs)
 
         return wrapper
 
     @contextmanager
-    def _spending(self, stage: str) -> Iterator[None]:
+    def _spend(self, stage: str) -> Iterator[None]:
         outer, self._of_thread.inner = getattr(self._of_thread, "inner", 0.0), 0.0
         began = time.thread_time()
         try:
@@ -89,23 +89,25 @@ class _Clock:
             self._of_thread.inner = outer + spent
 
     def stages(self, whole: float) -> dict[str, float]:
-        """The seconds so far, with what is left of `whole`."""
+        """The seconds so far; the rest of `whole` is `REST`."""
         return {**self._seconds, REST: whole - sum(self._seconds.values())}
 
 
-def _watch(clock: _Clock) -> None:
-    from lake_pipeline.convert import blocks, decoding, framing, kernel
-    from lake_pipeline.convert.native import calling
-    from lake_pipeline.convert.output import Output
+def _instrument(clock: _Clock) -> None:
+    from lake_pipeline.convert.input import decompress, framing
+    from lake_pipeline.convert.kernel import blocks
+    from lake_pipeline.convert.kernel import convert as kernel
+    from lake_pipeline.convert.native import call as native
+    from lake_pipeline.convert.output.writer import Output
     from lake_pipeline.convert.parquet import columns, objects
-    from lake_pipeline.convert.placing import Placer
+    from lake_pipeline.convert.partition.assign import PartitionAssigner
     from lake_pipeline.storage.directory import DirectoryWriter
 
     clock.wrap(kernel, "first_contract", "inferring the contract from a sample")
-    clock.wrap(decoding.Decoded, "read", "reading files")
+    clock.wrap(decompress.Decoded, "read", "reading files")
     clock.wrap(framing._Unframed, "take", "reading files")
-    clock.wrap(Placer, "place", "placing")
-    clock.wrap(blocks, "_by_code", "placing")
+    clock.wrap(PartitionAssigner, "assign", "partitioning")
+    clock.wrap(blocks, "_sort_by_partition", "partitioning")
     clock.wrap(columns, "_compressed", "compressing (zstd)")
     clock.wrap(objects, "written", "headers and footers")
     clock.wrap(objects, "footer", "headers and footers")
@@ -113,9 +115,9 @@ def _watch(clock: _Clock) -> None:
     clock.wrap(Output, "_write", "Python around the encoding of a part")
     for name in ("__init__", "write", "finish"):
         clock.wrap(DirectoryWriter, name, "writing to disk")
-    functions: Mapping[str, Callable[..., int]] = calling._loaded()
-    assert calling._code is not None
-    calling._code.functions = {
+    functions: Mapping[str, Callable[..., int]] = native._loaded()
+    assert native._code is not None
+    native._code.functions = {
         name: clock.timed(function, _NATIVE.get(name, ENCODING)) for name, function in functions.items()
     }
 
@@ -129,7 +131,7 @@ def main() -> None:
     task = Task(raw=arguments.raw, work=arguments.work, dirty=False, cores=arguments.cores)
     run = prepared(CONTENDERS[US], task)
     clock = _Clock()
-    _watch(clock)
+    _instrument(clock)
     before = time.process_time()
     run()
     print(json.dumps(clock.stages(time.process_time() - before)))

@@ -1,7 +1,7 @@
-"""What a contender is, what it is given and what it says of its run. Light: the driver imports it too.
+"""A contender, its task and its account. Light, because the driver imports it too.
 
-To add a peer: a module in `contenders/` with a `prepare` that imports what it needs and returns the run itself,
-and a `Contender` in `contenders/__init__`. Only the run is timed as the conversion; preparing is reported beside it.
+To add a peer: write a module in `contenders/` with a `Contender` whose `prepare` imports what it needs and returns the
+run, and list it in `contenders/__init__`. Only the run counts as conversion; preparing is reported separately.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One run. `raw` has the files and nothing else; `work` is an empty folder for everything that is written.
+    """One run. `raw` contains only the raw files; `work` is an empty folder for all output.
 
-    `dirty` says that records may be broken, so that a peer can be told to go on.
+    If `dirty`, records may be malformed, and a peer can be configured to continue.
     """
 
     raw: Path
@@ -30,10 +30,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Where the rows are, below `work`, and what the contender itself says became of the records.
-
-    A peer that keeps no account of what it leaves out has None there.
-    """
+    """The folder of the rows below `work`, and the contender's own counts; None if it keeps none."""
 
     folder: str
     read: int | None = None
@@ -46,9 +43,9 @@ Run = Callable[[], Account]
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """`packages` are what it needs and whose versions are reported; `rounds` bounds how often a slow one is run.
+    """`packages` are required, and their versions are reported; `rounds` bounds the runs of a slow contender.
 
-    `does` tells the reader of docs/benchmarks.md exactly what is run, `spared` what it does not have to do.
+    `does` says in docs/benchmarks.md exactly what is run, `omits` what it does not do.
     """
 
     name: str
@@ -57,7 +54,7 @@ class Contender:
     prepare: Callable[[Task], Run]
     rounds: int
     does: str
-    spared: str
+    omits: str
 
 
 def column(path: Sequence[str]) -> str:
@@ -67,4 +64,4 @@ def column(path: Sequence[str]) -> str:
 
 
 PARTITIONS = {"year": (1, 4), "month": (6, 2), "day": (9, 2)}
-"""Where they stand in `event_time`: first character, counted from 1, and length."""
+"""Their position in `event_time`: first character, counted from 1, and length."""

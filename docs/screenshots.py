@@ -1,7 +1,7 @@
 """Takes the pictures of docs/images from the running product: `make screenshots`.
 
-It starts `lake dev` on a generated landing zone in a temporary folder, waits until the sensor has filled every
-partition, and has a headless Chromium look at it. Needs chromium or google-chrome; nothing is downloaded.
+It starts `lake dev` on a generated landing zone in a temporary folder, waits until every partition is materialized, and
+opens the pages in a headless Chromium. Needs chromium or google-chrome; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from lake_pipeline_tests.browsers import FLAGS, found_browser
-from lake_pipeline_tests.dagster.serving import ask, free_port, wait_for
+from lake_pipeline_tests.dagster.servers import free_port, graphql, wait_for
+from lake_pipeline_tests.support.browsers import FLAGS, browser_path
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -31,33 +31,32 @@ PAGES = {
     "ui-backlog.png": ("/assets/lake_backlog?view=overview", "files pending"),
     "ui-runs.png": ("/runs", "Success"),
 }
-"""Pictures by name, each with a text that comes late on its page. The dialog that launches a backfill needs clicks: see
-`take_dialog`."""
+"""Pictures by name, each with a text that appears late on its page. The dialog needs clicks: see `take_dialog`."""
 
-ALL = 84
+PARTITIONS = 84
 """Partitions of the generated landing zone: three weeks of four modes."""
 
 QUERY = """{ assetNodeOrError(assetKey: {path: ["json_parsed_parquet"]}) {
     ... on AssetNode { partitionStats { numMaterialized } } } }"""
 
 SETTLES_MS = 15_000
-"""A page asks several times until all of it is there, and goes on asking, so nothing tells when it is ready."""
+"""A page sends queries until it is complete and continues to refresh, so there is no event to wait for."""
 
-PATIENCE_MS = 90_000
-"""On a busy machine the first page takes most of a minute."""
+TIMEOUT_MS = 90_000
+"""On a busy machine the first page takes almost a minute."""
 
 
 def main() -> None:
-    browser = found_browser()
+    browser = browser_path()
     if browser is None:
         sys.exit("No browser was found (on Debian and Ubuntu: apt install chromium).")
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, lake_dev(Path(folder)) as url, sync_playwright() as playwright:
-        if not wait_for(lambda: filled(url) == ALL, 300):
-            sys.exit(f"The sensor did not fill {ALL} partitions in 300 s.")
+        if not wait_for(lambda: materialized(url) == PARTITIONS, 300):
+            sys.exit(f"The sensor did not fill {PARTITIONS} partitions in 300 s.")
         chromium = playwright.chromium.launch(executable_path=browser, args=list(FLAGS))
         page = chromium.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(TIMEOUT_MS)
         for name, (path, late) in PAGES.items():
             page.goto(url + path)
             page.get_by_text(late).first.wait_for()
@@ -67,14 +66,14 @@ def main() -> None:
 
 
 def take(page: Page, name: str) -> None:
-    """A picture of what the page shows now."""
+    """Save a picture of the page."""
     page.wait_for_timeout(SETTLES_MS)
     page.screenshot(path=IMAGES / name)
     print(f"{IMAGES / name}: {(IMAGES / name).stat().st_size / 1000:.0f} kB")
 
 
 def take_dialog(page: Page, url: str) -> None:
-    """The dialog that launches a backfill, with a selection in it."""
+    """Save a picture of the dialog that launches a backfill, with a selection."""
     page.goto(f"{url}{ASSET}?view=partitions")
     page.get_by_role("button", name="Materialize…").click()
     days = page.get_by_role("dialog").get_by_placeholder("ex:")
@@ -86,12 +85,12 @@ def take_dialog(page: Page, url: str) -> None:
 
 @contextmanager
 def lake_dev(folder: Path) -> Iterator[str]:
-    """The URL of a UI that serves a lake in `folder`."""
+    """The URL of a UI over a lake in `folder`."""
     port = free_port()
     settings = {
         "LAKE_ROOT": str(folder / "lake"),
         "LAKE_HOME": str(folder / "home"),
-        # The days of the generated files, so that the picture shows no ten years of missing partitions.
+        # The days of the generated files; otherwise the picture would show ten years of missing partitions.
         "LAKE_FIRST_DATE": "2026-01-05",
         "LAKE_LAST_DATE": "2026-01-25",
     }
@@ -104,10 +103,10 @@ def lake_dev(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def filled(url: str) -> int:
-    """How many partitions are materialized; 0 while the UI does not answer yet."""
+def materialized(url: str) -> int:
+    """How many partitions are materialized; 0 as long as the UI does not respond."""
     try:
-        return int(ask(url, QUERY)["assetNodeOrError"]["partitionStats"]["numMaterialized"])
+        return int(graphql(url, QUERY)["assetNodeOrError"]["partitionStats"]["numMaterialized"])
     except (OSError, KeyError, TypeError):
         return 0
 

@@ -2,8 +2,8 @@
 
     make install-torch && make demo && .venv/bin/python examples/train_country.py
 
-It holds the lake's rows under a name (once), trains a linear model on all days but the last two, and prints the share
-of orders of those two days that it gets right. The snapshot has the same rows every time.
+It creates a snapshot (once), trains a linear model on all days except the last two, and prints the accuracy for the
+orders of those two days. The snapshot has the same rows every time.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 import torch
 from torch.utils.data import DataLoader
 
+from lake_pipeline.composition import open_lake
 from lake_pipeline.consume.dataset import CuratedDataset
 from lake_pipeline.consume.torch_data import CuratedBatches
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.snapshots import create_snapshot
 from lake_pipeline.model.selections import Selection
-from lake_pipeline.opening import open_lake
 from lake_pipeline.settings import load_settings
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.snapshots.create import create_snapshot
 
 SNAPSHOT = "country"
 COUNTRIES = ("PT", "PL", "JP", "CA", "KE")
@@ -31,9 +31,9 @@ EPOCHS = 4
 
 
 def main() -> float:
-    """Train and score; returns the share of right answers."""
+    """Train and score. Returns the accuracy."""
     with open_lake(load_settings()) as lake:
-        if not any(found.name == SNAPSHOT for found in lake.ledger.snapshots()):
+        if not any(snapshot.name == SNAPSHOT for snapshot in lake.ledger.snapshots.all()):
             create_snapshot(lake, SNAPSHOT, Selection())
         training, held_out = _split(lake)
     model = _train(training)
@@ -43,13 +43,13 @@ def main() -> float:
 
 
 def _split(lake: Lake) -> tuple[CuratedDataset, CuratedDataset]:
-    last = max(file.partition.day for file in lake.ledger.snapshot_files(lake.ledger.snapshot(SNAPSHOT)))
+    last = max(file.partition.day for file in lake.ledger.snapshots.files(lake.ledger.snapshots.get(SNAPSHOT)))
     first = last - timedelta(days=1)
-    known = pc.field(LATITUDE).is_valid() & pc.field(LONGITUDE).is_valid() & pc.field(COUNTRY).isin(COUNTRIES)
+    complete = pc.field(LATITUDE).is_valid() & pc.field(LONGITUDE).is_valid() & pc.field(COUNTRY).isin(COUNTRIES)
     is_late = (pc.field("year") == first.year) & (pc.field("month") == first.month) & (pc.field("day") == first.day)
     is_late |= (pc.field("year") == last.year) & (pc.field("month") == last.month) & (pc.field("day") == last.day)
     training, held_out = (
-        CuratedDataset.of_snapshot(lake, SNAPSHOT, columns=COLUMNS, where=known & part, seed=1, batch_rows=256)
+        CuratedDataset.of_snapshot(lake, SNAPSHOT, columns=COLUMNS, where=complete & part, seed=1, batch_rows=256)
         for part in (~is_late, is_late)
     )
     return training, held_out
@@ -80,7 +80,7 @@ def _score(model: torch.nn.Linear, dataset: CuratedDataset) -> float:
 
 
 def _features(batch: dict[str, Any]) -> torch.Tensor:
-    """Latitude and longitude, from about -1 to 1."""
+    """Latitude and longitude, scaled to about -1 to 1."""
     return torch.stack([batch[LATITUDE] / 90, batch[LONGITUDE] / 180], dim=1).float()
 
 

@@ -1,4 +1,4 @@
-"""What Dagster loads: `defs`, made from the settings of the environment. Loading it opens nothing."""
+"""The definitions that Dagster loads, built from the settings of the environment. Loading them opens nothing."""
 
 from __future__ import annotations
 

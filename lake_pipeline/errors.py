@@ -1,26 +1,36 @@
-"""The errors of the lake, and whether trying again helps.
+"""The errors of the lake, and whether a retry helps.
 
-Every error that a person or the ledger may see derives from `LakeError`. Its class decides what happens
-next: a `TransientError` backs off and is tried again, a `PermanentError` is not, and after an
-`OutcomeUnknown` the truth is looked up before anything else is done. The message is written for the
-operator: what is wrong, where, and what to do.
+Every error that a person or the ledger may see derives from `LakeError`. Its class decides what happens next: a
+`TransientError` is retried after a backoff, a `PermanentError` is not, and after an `OutcomeUnknown` the state is
+looked up first. An `Outage` never costs a file an attempt. The message is for the operator: what is wrong, where, and
+what to do. The ledger stores the name of the class as `error_class`, for queries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
+from lake_pipeline.escaping.lines import one_line
+from lake_pipeline.escaping.shell import shell_word
+
 
 class LakeError(Exception):
-    """Base of everything this project raises on purpose."""
+    """Base of everything this project raises on purpose. As text it is one line: data in it can't forge another."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class TransientError(LakeError):
-    """The same call may succeed later; the ledger backs off and tries again."""
+    """The same call may succeed later; the ledger retries it after a backoff."""
+
+
+class Outage(TransientError):
+    """The store, the ledger, the engine, credentials or the network fail. No file is the cause."""
 
 
 class PermanentError(LakeError):
-    """The same call fails again until somebody changes the input or the settings."""
+    """The same call fails again until the input or the settings change."""
 
 
 class OutcomeUnknown(LakeError):
@@ -35,16 +45,34 @@ class SettingsError(PermanentError):
         super().__init__(f"{setting}: {problem}")
 
 
-class LedgerUnavailable(TransientError):
+class LedgerUnavailable(Outage):
     """PostgreSQL can't be reached or dropped the connection."""
 
 
+class LedgerRefused(LedgerUnavailable):
+    """The server answers and refuses: the user has no right, or the database is read-only or full.
+
+    An operator has to act. The files themselves are fine, so they wait as after any other outage.
+    """
+
+
 class LedgerOutdated(PermanentError):
-    """The ledger's schema is not the one this version needs; `lake ledger migrate` brings it there."""
+    """The ledger's schema is not the one this version needs; `lake ledger migrate` upgrades it."""
+
+
+class LedgerBehind(PermanentError):
+    """The store has commits that the ledger does not have: the ledger is new, or was restored from an old dump."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"The store has a commit with number {number} that this ledger does not have: the ledger is older than the "
+            "lake, or is another one. Nothing was published. Stop all workers and run `lake recover`, which prints "
+            "what it would do, then `lake recover --apply`."
+        )
 
 
 class LeaseLost(LakeError):
-    """This worker no longer holds the claim: somebody else owns the work now, so nothing may be written."""
+    """This worker no longer holds the claim: another worker owns the files now, so nothing may be written."""
 
     def __init__(self, batch_id: str) -> None:
         self.batch_id = batch_id
@@ -55,55 +83,113 @@ class LeaseLost(LakeError):
 
 
 class ContractMoved(TransientError):
-    """Another batch changed the contract in a way that this conversion's parts do not fit; convert again."""
+    """Another batch changed the contract, and the parts of this conversion do not fit it; convert again."""
 
 
 class FilesMoved(TransientError):
-    """Other batches publish files at this moment that a widening has to rewrite first; look at them and try again."""
+    """Other batches are publishing data files that this one has to read or replace; look again and retry."""
 
 
 class VersionsMoved(TransientError):
-    """Another version of a file in this batch came, or was published, meanwhile; claim and look at them again."""
+    """Meanwhile another version of a file in this batch was registered or published; claim again."""
 
 
-class SnapshotsHold(PermanentError):
-    """Rows of a file that should be forgotten are held by `snapshots`, and would stay readable through them."""
+class RetainedBySnapshots(PermanentError):
+    """Rows of a file to forget are in `snapshots`, and would stay readable through them."""
 
     def __init__(self, file: str, snapshots: Collection[str]) -> None:
         self.snapshots = tuple(snapshots)
-        commands = " and ".join(f"`lake snapshot drop {name}`" for name in self.snapshots)
+        commands = " and ".join(f"`lake snapshot drop {shell_word(name)}`" for name in self.snapshots)
         super().__init__(
-            f"Rows of {file} are held by {len(self.snapshots)} snapshots and would stay readable through them, so "
+            f"Rows of {file} are in {len(self.snapshots)} snapshots and would stay readable through them, so "
             f"nothing was forgotten. Run {commands}, then forget it."
         )
 
 
-class StorageUnavailable(TransientError):
+class StorageUnavailable(Outage):
     """The object store did not answer, or answered that it is busy."""
 
 
 class StorageRefused(StorageUnavailable):
     """The object store refuses: credentials, access or the bucket itself are wrong.
 
-    Somebody has to act. Nothing is wrong with the files that met it, so they wait like after any other outage.
+    An operator has to act. The files themselves are fine, so they wait as after any other outage.
     """
 
 
-class ObjectFrozen(StorageUnavailable):
-    """The object stands in an archive storage class and can't be read before it is restored."""
+class LakeNotThere(StorageUnavailable):
+    """The root is not there: it has no `_lake.json`, although its ledger is bound to a lake. Nothing was written.
+
+    Usually a volume is not mounted, or LAKE_ROOT names another bucket or directory. The files are fine and wait.
+    """
+
+
+class LakeMismatch(StorageRefused):
+    """Root and ledger belong to different lakes; nothing was written. An operator has to act, the files wait."""
+
+
+class EngineUnavailable(Outage):
+    """The engine can't be started, or can't convert anything at this time."""
+
+
+class WorkersLost(TransientError):
+    """The workers of the engine died while they converted a batch; a file may be the cause, or the machines.
+
+    As for any lost worker, the attempt does not count and the next batches are smaller (docs/decisions/0010).
+    """
+
+
+class LakePaused(Outage):
+    """No file is claimed now: the store or the engine of this lake failed before, and is probed later."""
+
+
+class ObjectUnreadable(TransientError):
+    """One object can't be read although the store answers: access to it is denied, or its bytes are damaged."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        self.key = key
+        super().__init__(f"{key} can't be read: {problem}")
+
+
+class KeyTaken(PermanentError):
+    """No object can have this key: a file has the name of one of its folders, or a folder has its name."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"{key} can't be used: a file and a folder would have the same name.")
+
+
+class DataFileLost(StorageUnavailable):
+    """A published file is gone, or another object is at its key, and no batch is replacing it.
+
+    No raw file is at fault; an operator has to act.
+    """
+
+    def __init__(self, key: str, partition: str | None, problem: str) -> None:
+        self.key = key
+        rebuild = f"`lake rebuild '{partition}'` makes it again from the originals" if partition else ""
+        repair = rebuild or "`lake fsck` shows what is left of its records"
+        super().__init__(
+            f"The published file {key} {problem}, and no batch is replacing it. Restore it from a backup or an older "
+            f"version of the object, or: {repair}."
+        )
+
+
+class ObjectArchived(TransientError):
+    """The object is in an archived storage class and can't be read until it is restored."""
 
     reason = "archived_storage_class"
 
     def __init__(self, key: str) -> None:
         self.key = key
         super().__init__(
-            f"{key} is in an archive storage class (Glacier). Restore it (S3 console, or `aws s3api restore-object`); "
-            "the next `lake discover` after that finds it readable."
+            f"{key} is in an archived storage class (Glacier). Restore it (S3 console, or `aws s3api restore-object`); "
+            "the next `lake discover` after that registers it as readable."
         )
 
 
 class ObjectMissing(PermanentError):
-    """No object stands under this key (any more)."""
+    """There is no object at this key (any more)."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -111,7 +197,7 @@ class ObjectMissing(PermanentError):
 
 
 class ObjectChanged(PermanentError):
-    """The object under this key is no longer the version that was registered."""
+    """The object at this key is no longer the version that was registered."""
 
     def __init__(self, key: str, expected: str, found: str) -> None:
         self.key = key
@@ -128,3 +214,8 @@ class BadInput(PermanentError):
         self.reason = reason
         self.offset = offset
         super().__init__(detail)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether `error` ends a batch without an attempt of its files: an `Outage`, or a setting that is wrong."""
+    return isinstance(error, Outage | SettingsError | LedgerOutdated)

@@ -12,12 +12,12 @@ from bench.task import Account, Contender, Run, Task
 OUTPUT = "dlt"
 DATASET = "lake"
 TABLE = "events"
-CHUNK = 5000
+CHUNK_LINES = 5000
 
 
 def prepare(task: Task) -> Run:
     os.environ |= {
-        # Files of this many rows are what its normalizing processes share among themselves.
+        # Its normalizing processes share the work in files of this many rows.
         "DATA_WRITER__FILE_MAX_ITEMS": "20000",
         "NORMALIZE__WORKERS": str(task.cores),
         "NORMALIZE__DATA_WRITER__COMPRESSION": "zstd",
@@ -33,7 +33,7 @@ def prepare(task: Task) -> Run:
         destination=dlt.destinations.filesystem(bucket_url=(task.work / OUTPUT).as_uri()),
         dataset_name=DATASET,
     )
-    reader = dlt.transformer(_sound_lines, name="sound_lines") if task.dirty else read_jsonl(chunksize=CHUNK)
+    reader = dlt.transformer(_valid_lines, name="valid_lines") if task.dirty else read_jsonl(chunksize=CHUNK_LINES)
 
     def run() -> Account:
         files = filesystem(bucket_url=task.raw.resolve().as_uri(), file_glob="*.json*")
@@ -45,8 +45,8 @@ def prepare(task: Task) -> Run:
     return run
 
 
-def _sound_lines(items: Iterable[Any]) -> Iterator[list[Any]]:
-    """What `read_jsonl` does, leaving out lines that are not JSON, which end it."""
+def _valid_lines(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Like `read_jsonl`, but skips lines that are not JSON instead of failing."""
     from dlt.common import json as dlt_json
 
     chunk: list[Any] = []
@@ -57,7 +57,7 @@ def _sound_lines(items: Iterable[Any]) -> Iterator[list[Any]]:
                     chunk.append(dlt_json.loadb(line))
                 except (ValueError, json.JSONDecodeError):
                     continue
-                if len(chunk) == CHUNK:
+                if len(chunk) == CHUNK_LINES:
                     yield chunk
                     chunk = []
     if chunk:
@@ -71,11 +71,13 @@ CONTENDER = Contender(
     prepare=prepare,
     rounds=1,
     does=f"""\
-`filesystem(…) | read_jsonl(chunksize={CHUNK})` into the `filesystem` destination with
-`loader_file_format="parquet"` and `compression = zstd`, one normalizing process for each core and files rotated every
-20,000 rows so that all of them have work. dlt flattens objects by itself. On dirty records the reader is replaced by
-one that leaves out lines that are not JSON, because `read_jsonl` ends at the first.""",
-    spared="""\
-Lists stay JSON text (a hint) instead of becoming tables of their own. The destination can't lay rows out by their
-values, so there are no partitions. No quarantine, and no account of what was left out.""",
+- `filesystem(…) | read_jsonl(chunksize={CHUNK_LINES})` into the `filesystem` destination.
+- `loader_file_format="parquet"` and `compression = zstd`.
+- One normalizing process for each core, and files rotated every 20,000 rows, so that all of them have work.
+
+dlt flattens objects itself. On dirty records another reader skips lines that are not JSON, because
+`read_jsonl` fails at the first.""",
+    omits="""\
+Partitions (the destination can't partition rows by their values), tables of lists (a hint keeps them as JSON
+text), quarantine, account of skipped records.""",
 )

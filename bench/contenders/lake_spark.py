@@ -1,4 +1,4 @@
-"""This project's engine on Spark: the session of plain Spark, the kernel in its tasks. Starting it is not counted."""
+"""This project's engine on Spark, with the session of plain Spark. Starting the session is not counted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.task import Contender, Run, Task
 def prepare(task: Task) -> Run:
     import os
 
-    from lake_pipeline.convert.spark import SparkEngine, start_session
+    from lake_pipeline.engines.spark import SparkEngine, start_session
 
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory {MEMORY} pyspark-shell"
     master = f"local[{task.cores}]"
@@ -26,6 +26,6 @@ CONTENDER = Contender(
     rounds=3,
     does=f"""\
 The engine of `LAKE_ENGINE=spark` in local mode with as many tasks at a time as there are cores and {MEMORY} for the
-driver. Counting the records of large files is in the measured time, and so is what worker processes need to begin.""",
-    spared="The ledger: claims, the manifest in PostgreSQL, the archive.",
+driver. The measured time includes counting the records of large files and starting the worker processes.""",
+    omits="The ledger (claims and the manifest in PostgreSQL) and the archive.",
 )

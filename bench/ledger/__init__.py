@@ -1,11 +1,11 @@
-"""`make bench-ledger`: what the ledger's hot queries take when it holds millions of files, on this machine.
+"""`make bench-ledger`: latency of the ledger's frequent queries with millions of files, on this machine.
 
-filling     a ledger of many files, made inside the server in minutes
-looks       registering, and what people and the sensor look at
-claiming    claims of 500 files: alone, by 16 processes that work in between, and by 16 that do nothing else
-claimer     one such process
+fill        generates a ledger of many files inside the server, in minutes
+queries     registration, and the queries of people and of the sensor
+claims      claims of 500 files: by one worker, by 16 paced workers, and by 16 workers that only claim
+claimer     one process of a worker
 pgqueuer    the same load on the job queue of that name, on the same server
-figures     the targets, and the table of what was measured
+figures     figures, targets, and their table
 
-It runs on the embedded PostgreSQL as a laptop has it, with everything that makes it durable.
+It runs on the embedded PostgreSQL with all its durability, as on a laptop.
 """

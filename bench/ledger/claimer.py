@@ -1,6 +1,6 @@
-"""A process that claims again and again, and prints how long each claim took. `claiming` starts it, no person.
+"""A process that claims repeatedly and prints the time of each claim. Started by `bench.ledger.claims`.
 
-The claims stay open, as those of workers that convert; each is of 500 files.
+The claims stay open, like those of workers that convert; each has 500 files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--claims", type=int, required=True)
     parser.add_argument("--pause", type=float, required=True, help="mean seconds between two claims")
     arguments = parser.parse_args()
-    url = sys.stdin.readline().strip()  # with its password, so not an argument that everybody can see
+    url = sys.stdin.readline().strip()  # has a password, so it is not passed as an argument
     work = _on_ledger if arguments.queue == "ledger" else _on_pgqueuer
     milliseconds = asyncio.run(work(url, arguments.claims, arguments.pause))
     print(json.dumps(milliseconds))
@@ -32,11 +32,13 @@ def main() -> None:
 
 async def _on_ledger(url: str, claims: int, pause: float) -> list[float]:
     ledger = Ledger(url)
-    ledger.pending_unplaced()  # connected, before it counts
+    ledger.views.pending_unpartitioned()  # connects before the measurement
 
     async def claim() -> int:
-        found = ledger.claim(owner="bench", max_files=FILES, max_bytes=1 << 50, lease_seconds=3600, engine="in_process")
-        return len(found.files) if found else 0
+        claim = ledger.claims.take(
+            owner="bench", max_files=FILES, max_bytes=1 << 50, lease_seconds=3600, engine="in_process"
+        )
+        return len(claim.files) if claim else 0
 
     return await _measure(claim, claims, pause)
 

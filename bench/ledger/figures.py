@@ -1,4 +1,4 @@
-"""Figures and targets: what was measured, what is wanted, and the table of both."""
+"""Figures, their targets, and the table of both."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from bench.report import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One measured value. `wanted` is the most it may be, or the least where `more_is_better`; None for no target."""
+    """One measured value. `target` is its maximum, or its minimum if `more_is_better`; None for no target."""
 
     what: str
     value: float
     unit: str
-    wanted: float | None = None
+    target: float | None = None
     more_is_better: bool = False
     note: str = ""
 
     @property
     def met(self) -> bool | None:
-        if self.wanted is None:
+        if self.target is None:
             return None
-        return self.value >= self.wanted if self.more_is_better else self.value <= self.wanted
+        return self.value >= self.target if self.more_is_better else self.value <= self.target
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` (0 to 1) of `values` do not exceed."""
+    """The smallest value that at least the ratio `share` of `values` do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def figures_table(figures: Sequence[Figure]) -> Table:
-    """The figures as text, with whether each target is met."""
-    return [["", "measured", "wanted", "", "note"], *map(_row, figures)]
+    """The figures as text, with the targets and whether they are met."""
+    return [["", "measured", "target", "", "note"], *map(_row, figures)]
 
 
 def _row(figure: Figure) -> list[str]:
-    wanted = "" if figure.wanted is None else f"{'≥' if figure.more_is_better else '<'} {figure.wanted:,.4g}"
+    target = "" if figure.target is None else f"{'≥' if figure.more_is_better else '<'} {figure.target:,.4g}"
     met = "" if figure.met is None else "met" if figure.met else "NOT met"
     digits = 0 if figure.value >= 100 else 1
-    return [figure.what, f"{figure.value:,.{digits}f} {figure.unit}", wanted, met, figure.note]
+    return [figure.what, f"{figure.value:,.{digits}f} {figure.unit}", target, met, figure.note]

@@ -1,4 +1,4 @@
-"""pgqueuer: the same claims on a job queue that is made for nothing else.
+"""pgqueuer: the same claims on a dedicated job queue.
 
 Its jobs are narrower than our files and have neither history nor account; what it dequeues it marks as picked, with
 SKIP LOCKED as here. No concurrency limits are set, which is its fastest statement.
@@ -17,22 +17,22 @@ from pgqueuer.adapters.persistence.queries import EntrypointExecutionParameter, 
 from sqlalchemy import make_url
 
 ENTRYPOINT = "convert"
-CHUNK = 10_000
+CHUNK_JOBS = 10_000
 
 
 async def fill(url: str, jobs: int) -> None:
     """Install its schema in an empty database and enqueue `jobs` jobs through its own API."""
     async with _queries(url) as queries:
         await queries.install()
-        for first in range(0, jobs, CHUNK):
-            count = min(CHUNK, jobs - first)
+        for first in range(0, jobs, CHUNK_JOBS):
+            count = min(CHUNK_JOBS, jobs - first)
             payloads = [f"all_historical_files/events-{first + number:010}.json.gz".encode() for number in range(count)]
             await queries.enqueue([ENTRYPOINT] * count, payloads, [0] * count)
 
 
 @asynccontextmanager
 async def dequeuer(url: str, files: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-    """How to take the next `files` jobs; gives the number taken."""
+    """A function that takes the next `files` jobs and returns their number."""
     async with _queries(url) as queries:
         entrypoints = {ENTRYPOINT: EntrypointExecutionParameter(0)}
         worker = uuid4()

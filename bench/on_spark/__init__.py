@@ -1,1 +1,1 @@
-"""`make bench-spark`: this project's engine on Spark against plain Spark, and a driver with very many files."""
+"""`make bench-spark`: this project's engine on Spark against plain Spark, and its driver's memory with many files."""

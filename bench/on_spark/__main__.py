@@ -1,4 +1,4 @@
-"""Batches of ever more files, then both on the same files in turns. Ends with 1 where a target is not met."""
+"""Batches of more and more files, then both engines on the same files. Exits with 1 if a target is missed."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from pathlib import Path
 from bench.contenders import ON_SPARK
 from bench.datasets import LINES, generated
 from bench.machine import cores, facts, is_busy, versions
-from bench.measuring import Arena, Failed, take_turns
 from bench.on_spark.many import DriverMemory, driver_memory
 from bench.results import Results
-from lake_pipeline.convert.native.obtaining import kept_or_compiled
+from bench.rounds import Arena, Failed, run_rounds
+from lake_pipeline.convert.native.code_cache import machine_code
 from lake_pipeline.convert.native.processors import this_processor
 
 FASTER = 4.0
-"""How many times faster than plain Spark, without the start of the session."""
+"""Speed relative to plain Spark, without the start of the session."""
 
-MOST_MEMORY = 1 << 30
-"""Of driver and JVM together, with each batch of `--files`."""
+MAX_MEMORY = 1 << 30
+"""Of driver and JVM together, for each batch of `--files`."""
 
 
 def main() -> int:
     arguments = _arguments()
     if is_busy():
-        print("This machine is busy with something else: the figures will say little.", file=sys.stderr)
+        print("This machine is busy with other work: the figures will be unreliable.", file=sys.stderr)
     machine = facts()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    # Otherwise whoever runs first compiles for ten seconds.
-    kept_or_compiled(this_processor())
+    # Otherwise the first run would compile for ten seconds.
+    machine_code(this_processor())
     memory = [driver_memory(files) for files in arguments.files if files]
-    results = _turns(arguments) if arguments.megabytes else Results(abouts={}, runs=[])
+    results = _compare(arguments) if arguments.megabytes else Results(abouts={}, runs=[])
     ratio = _ratio(results)
     if arguments.json:
         runs = [asdict(run) for run in results.runs]
-        told = {"machine": machine, "runs": runs, "times_faster": ratio}
-        told["drivers"] = [asdict(each) for each in memory]
-        print(json.dumps(told, indent=2, default=str))
+        output = {"machine": machine, "runs": runs, "times_faster": ratio}
+        output["drivers"] = [asdict(driver) for driver in memory]
+        print(json.dumps(output, indent=2, default=str))
     else:
         _print(results, ratio, memory, machine)
-    return 0 if (ratio is None or ratio >= FASTER) and all(each.total < MOST_MEMORY for each in memory) else 1
+    return 0 if (ratio is None or ratio >= FASTER) and all(driver.total < MAX_MEMORY for driver in memory) else 1
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.on_spark", description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1000, help="JSON to convert (default: 1,000; 0: none)")
-    parser.add_argument("--rounds", type=int, default=2, help="turns of this project's engine (default: 2)")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of this project's engine (default: 2)")
     parser.add_argument(
         "--files",
         type=int,
@@ -62,22 +62,22 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _turns(arguments: argparse.Namespace) -> Results:
+def _compare(arguments: argparse.Namespace) -> Results:
     raw, about = generated(LINES, arguments.megabytes * 1_000_000, arguments.folder / "data")
     with tempfile.TemporaryDirectory(prefix="runs-", dir=arguments.folder) as folder:
         arena = Arena(folder=Path(folder).resolve(), cores=cores(), rounds=arguments.rounds)
-        runs = list(take_turns(LINES, raw, about, list(ON_SPARK.values()), arena))
+        runs = list(run_rounds(LINES, raw, about, list(ON_SPARK.values()), arena))
     return Results(abouts={LINES.name: about}, runs=runs)
 
 
 def _ratio(results: Results) -> float | None:
-    """Plain Spark's time by ours; 0 where one of both failed."""
+    """Plain Spark's time divided by ours; 0 if one of them failed."""
     if not results.runs:
         return None
-    standings = results.standings(LINES.name)
-    if len(standings) < 2 or any(isinstance(run, Failed) for run in results.runs):
+    summaries = results.summaries(LINES.name)
+    if len(summaries) < 2 or any(isinstance(run, Failed) for run in results.runs):
         return 0.0
-    return standings["spark"].seconds / standings["lake_spark"].seconds
+    return summaries["spark"].seconds / summaries["lake_spark"].seconds
 
 
 def _print(results: Results, ratio: float | None, memory: list[DriverMemory], machine: dict[str, str]) -> None:
@@ -90,16 +90,16 @@ def _print(results: Results, ratio: float | None, memory: list[DriverMemory], ma
             continue
         rate = results.abouts[LINES.name].json_bytes / 1e6 / run.seconds
         print(
-            f"{title}: {run.seconds:.1f} s, {rate:.0f} MB/s, {run.rows:,} rows in {run.files:,} files, at most "
-            f"{run.peak_bytes / 1e6:,.0f} MB, the session in {run.start_seconds:.1f} s"
+            f"{title}: {run.seconds:.1f} s, {rate:.0f} MB/s, {run.rows:,} rows in {run.files:,} files, peak "
+            f"{run.peak_bytes / 1e6:,.0f} MB, session started in {run.start_seconds:.1f} s"
         )
     if ratio is not None:
-        print(f"{ratio:.1f} times as fast as plain Spark (wanted: {FASTER:.0f})")
-    for each in memory:
+        print(f"{ratio:.1f} times as fast as plain Spark (goal: {FASTER:.0f})")
+    for driver in memory:
         print(
-            f"{each.files:,} files in one batch of {each.seconds:.0f} s: the driver took "
-            f"{each.driver / 1e6:,.0f} MB and its JVM {each.jvm / 1e6:,.0f} MB, "
-            f"{each.total / MOST_MEMORY:.0%} of 1 GiB"
+            f"{driver.files:,} files in one batch of {driver.seconds:.0f} s: the driver took "
+            f"{driver.driver / 1e6:,.0f} MB and its JVM {driver.jvm / 1e6:,.0f} MB, "
+            f"{driver.total / MAX_MEMORY:.0%} of 1 GiB"
         )
 
 

@@ -1,6 +1,6 @@
-"""A batch of very many small files on local Spark, and what its driver takes: the process that plans, and its JVM.
+"""A batch of very many small files on local Spark, and the memory of its driver: the planning process and its JVM.
 
-python -m bench.on_spark.many FILES     in a process of its own, whose memory is nobody else's
+python -m bench.on_spark.many FILES     in a process of its own, so that its memory is only that of the driver
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 JVM_MEMORY = "512m"
-"""A JVM takes what it is allowed to; a fifth of the usual shows that it needs no more."""
+"""A JVM uses what it may; a fifth of the default shows that it needs no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DriverMemory:
-    """The highest that both had, in bytes, over a whole conversion."""
+    """Peak memory of both in bytes, over a whole conversion."""
 
     files: int
     seconds: float
@@ -33,7 +33,6 @@ class DriverMemory:
 
 
 def driver_memory(files: int) -> DriverMemory:
-    """Convert so many files and look at the driver."""
     command = [sys.executable, "-m", "bench.on_spark.many", str(files)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return DriverMemory(**json.loads(done.stdout.splitlines()[-1]))
@@ -43,7 +42,7 @@ def _measured(files: int, folder: Path) -> DriverMemory:
     import os
 
     from lake_pipeline.convert.request import ConversionOptions, ConversionRequest
-    from lake_pipeline.convert.spark import SparkEngine, start_session
+    from lake_pipeline.engines.spark import SparkEngine, start_session
     from lake_pipeline.model.files import RawFile
     from lake_pipeline.storage.directory import DirectoryStore
 
@@ -84,11 +83,11 @@ def _contents(files: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _java_below(pid: int) -> str:
-    """The process that started the gateway may be a shell script around it."""
+    """The JVM below `pid`, which may be a shell script that started it: the descendant with the most memory."""
     import psutil
 
     process = psutil.Process(pid)
-    return str(max([process, *process.children(recursive=True)], key=lambda each: each.memory_info().rss).pid)
+    return str(max([process, *process.children(recursive=True)], key=lambda child: child.memory_info().rss).pid)
 
 
 def _peak(pid: str) -> int:

@@ -1,4 +1,4 @@
-"""Read the same rows in turns, and compare. Ends with 1 where the reader is below its share of the bare scan."""
+"""Compare readers on the same rows. Exits with 1 if `CuratedDataset` is too slow relative to the bare scan."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ import pyarrow.compute as pc
 from bench.machine import cores, facts, is_busy
 from bench.readers import bare
 from bench.readers.lakes import curated_files, make_lake, make_large
+from lake_pipeline.consume.curated_files import CuratedFiles
 from lake_pipeline.consume.dataset import BATCH_ROWS, WINDOW_ROWS, CuratedDataset
-from lake_pipeline.consume.files import CuratedFiles
 
 TARGET = 0.9
-"""Of the rows a second of a bare scan, when both read in the order of the files."""
+"""Relative to the rows per second of a bare scan, if both read in the order of the files."""
 
 NUMBERS = ("amount", "metrics_latency_ms", "user_id")
-"""What a small model reads."""
+"""The columns of a small model."""
 
 READER, BARE = "CuratedDataset", "pyarrow.dataset"
 
-SCAN = "as they are read"
+SCAN = "scan"
 
 MEDIAN_AMOUNT = 250.0
-"""About half of the generated rows have more."""
+"""About half of the generated rows are above it."""
 
 Read = Callable[[], int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """`readers` that hand out the same as `bare`, by name."""
+    """`readers` by name that yield the same as `bare`."""
 
     kind: str
     bare: Read
@@ -49,44 +49,44 @@ class Contest:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How fast `who` read `columns` of a lake as `kind`: medians of all rounds. `share` is of what the bare loop did in
-    the same round."""
+    """The speed of `reader`: medians of all rounds. `ratio` is relative to the bare loop in the same round."""
 
     lake: str
     columns: str
     kind: str
-    who: str
+    reader: str
     rows: int
-    rows_a_second: float
-    share: float
+    rows_per_second: float
+    ratio: float
 
 
 def main() -> int:
     arguments = _arguments()
-    # Hugging Face datasets may look for nothing on the internet.
+    # Keep Hugging Face datasets off the network.
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(arguments.folder / "hf")}
     if is_busy():
-        print("This machine is busy with something else: the figures will say little.", file=sys.stderr)
+        print("This machine is busy with other work: the figures will be unreliable.", file=sys.stderr)
     machine = facts()
     lake = make_lake(arguments.folder, arguments.bytes, cores())
     readings = [
         reading
         for name, root in (("by day and mode", lake), ("a file a day", make_large(lake)))
-        for wanted, columns in (("all", None), ("numbers", NUMBERS))
+        for selection, columns in (("all", None), ("numbers", NUMBERS))
         for contest in _contests(_with(curated_files(root), columns))
-        for reading in _compare(name, wanted, contest, arguments.rounds)
+        for reading in _compare(name, selection, contest, arguments.rounds)
     ]
     if arguments.json:
-        print(json.dumps({"machine": machine, "readings": [asdict(each) for each in readings]}, indent=2))
+        print(json.dumps({"machine": machine, "readings": [asdict(reading) for reading in readings]}, indent=2))
     else:
         _print(readings, machine)
-    return 0 if all(each.share >= TARGET for each in readings if (each.kind, each.who) == (SCAN, READER)) else 1
+    scans = [reading for reading in readings if (reading.kind, reading.reader) == (SCAN, READER)]
+    return 0 if all(reading.ratio >= TARGET for reading in scans) else 1
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.readers", description=__doc__)
-    parser.add_argument("--bytes", type=int, default=512_000_000, help="of raw JSON (default: 512 MB)")
-    parser.add_argument("--rounds", type=int, default=9, help="of each reader, in turns (default: 9)")
+    parser.add_argument("--bytes", type=int, default=512_000_000, help="raw JSON (default: 512 MB)")
+    parser.add_argument("--rounds", type=int, default=9, help="runs of each reader, alternating (default: 9)")
     parser.add_argument("--folder", type=Path, default=Path(".bench"), help="for the lakes")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     return parser.parse_args()
@@ -96,34 +96,34 @@ def _with(files: CuratedFiles, columns: Sequence[str] | None) -> CuratedFiles:
     return files if columns is None else files.with_columns(columns)
 
 
-def _compare(lake: str, wanted: str, contest: Contest, rounds: int) -> Iterator[Reading]:
+def _compare(lake: str, selection: str, contest: Contest, rounds: int) -> Iterator[Reading]:
     readers = {BARE: contest.bare, **contest.readers}
-    seconds: dict[str, list[float]] = {who: [] for who in readers}
+    seconds: dict[str, list[float]] = {name: [] for name in readers}
     rows: dict[str, int] = {}
-    # One more, which warms the page cache and whatever else is made once.
+    # One extra round warms the page cache and initializes everything.
     for number in range(rounds + 1):
-        for who, read in readers.items():
+        for name, read in readers.items():
             began = time.perf_counter()
-            rows[who] = read()
+            rows[name] = read()
             if number:
-                seconds[who].append(time.perf_counter() - began)
+                seconds[name].append(time.perf_counter() - began)
     if len(set(rows.values())) != 1:
-        raise SystemExit(f"They did not read the same rows: {rows}")
-    for who, taken in seconds.items():
+        raise SystemExit(f"The readers did not read the same rows: {rows}")
+    for name, times in seconds.items():
         yield Reading(
             lake=lake,
-            columns=wanted,
+            columns=selection,
             kind=contest.kind,
-            who=who,
-            rows=rows[who],
-            rows_a_second=rows[who] / statistics.median(taken),
-            # Round by round: a machine that gets slower is slower for both.
-            share=statistics.median(bare / own for bare, own in zip(seconds[BARE], taken, strict=True)),
+            reader=name,
+            rows=rows[name],
+            rows_per_second=rows[name] / statistics.median(times),
+            # Round by round: a machine that slows down slows both.
+            ratio=statistics.median(bare / own for bare, own in zip(seconds[BARE], times, strict=True)),
         )
 
 
 def _contests(files: CuratedFiles) -> Iterator[Contest]:
-    paths, columns = [f"{files.place}/{version.key}" for version in files.versions], files.columns
+    paths, columns = [f"{files.location}/{version.key}" for version in files.versions], files.columns
     dataset = CuratedDataset(files=files)
 
     def in_batches() -> Iterator[Any]:
@@ -134,7 +134,7 @@ def _contests(files: CuratedFiles) -> Iterator[Contest]:
         bare=lambda: _count(bare.scan(paths, columns)),
         readers={READER: lambda: _count(replace(dataset, batch_rows=None).batches())},
     )
-    streamed = {"datasets, streaming": lambda: _count_streamed(paths, columns)} if _is_there("datasets") else {}
+    streamed = {"datasets, streaming": lambda: _count_streamed(paths, columns)} if _is_installed("datasets") else {}
     yield Contest(
         kind=f"batches of {BATCH_ROWS:,}",
         bare=lambda: _count(in_batches()),
@@ -152,7 +152,7 @@ def _contests(files: CuratedFiles) -> Iterator[Contest]:
         readers={READER: lambda: _count(replace(dataset, where=where, batch_rows=None).batches())},
     )
     if columns != NUMBERS:
-        # Texts as objects of Python are slow in frames and tensors, whoever made the batches.
+        # Texts as Python objects are slow in frames and tensors, whichever reader made the batches.
         return
     yield Contest(
         kind="frames of pandas",
@@ -164,11 +164,11 @@ def _contests(files: CuratedFiles) -> Iterator[Contest]:
         bare=lambda: _count_frames(map(polars.from_arrow, in_batches())),
         readers={READER: lambda: _count_frames(dataset.polars())},
     )
-    if _is_there("torch"):
-        yield _of_torch(dataset, in_batches)
+    if _is_installed("torch"):
+        yield _torch_contest(dataset, in_batches)
 
 
-def _of_torch(dataset: CuratedDataset, in_batches: Callable[[], Iterator[Any]]) -> Contest:
+def _torch_contest(dataset: CuratedDataset, in_batches: Callable[[], Iterator[Any]]) -> Contest:
     from lake_pipeline.consume.torch_data import CuratedBatches
 
     def count(batches: Any) -> int:
@@ -198,7 +198,7 @@ def _count_streamed(paths: Sequence[str], columns: Sequence[str]) -> int:
     return _count(stream.with_format("arrow").iter(batch_size=BATCH_ROWS))
 
 
-def _is_there(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     from importlib.util import find_spec
 
     return find_spec(package) is not None
@@ -206,13 +206,11 @@ def _is_there(package: str) -> bool:
 
 def _print(readings: Sequence[Reading], machine: dict[str, str]) -> None:
     print("\n".join(f"{name}: {value}" for name, value in machine.items()))
-    print(
-        f"\n{'lake':<16} {'columns':<8} {'handed out as':<19} {'reader':<20} {'rows':>8} {'rows/s':>11} {'of bare':>8}"
-    )
-    for each in readings:
+    print(f"\n{'lake':<16} {'columns':<8} {'yielded as':<19} {'reader':<20} {'rows':>8} {'rows/s':>11} {'of bare':>8}")
+    for reading in readings:
         print(
-            f"{each.lake:<16} {each.columns:<8} {each.kind:<19} {each.who:<20} {each.rows:>8,} "
-            f"{each.rows_a_second:>11,.0f} {each.share:>8.2f}"
+            f"{reading.lake:<16} {reading.columns:<8} {reading.kind:<19} {reading.reader:<20} {reading.rows:>8,} "
+            f"{reading.rows_per_second:>11,.0f} {reading.ratio:>8.2f}"
         )
 
 

@@ -1,7 +1,7 @@
-"""Reading for training with pyarrow alone: what `CuratedDataset` is measured against.
+"""Reading for training with pyarrow alone, the baseline for `CuratedDataset`.
 
-Each function hands out what the reader beside it does, by `Dataset.to_batches` with its own threads and read-ahead.
-Nothing of lake_pipeline is used here.
+Each function yields what the reader does, through `Dataset.to_batches` with its own threads and prefetching. It uses
+nothing of lake_pipeline.
 """
 
 from __future__ import annotations
@@ -15,46 +15,46 @@ import pyarrow.dataset as ds
 
 
 def scan(paths: Sequence[str], columns: Sequence[str], where: Any = None) -> Iterator[pa.RecordBatch]:
-    """Batches as the scan makes them: up to 131,072 rows, none across two row groups."""
+    """Batches of the scan: up to 131,072 rows, none across two row groups."""
     yield from ds.dataset(list(paths), format="parquet").to_batches(columns=list(columns), filter=where)
 
 
 def rebatched(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """Batches of just so many rows, the last one fewer; copied only where one spans two of the scan's."""
-    held: list[pa.RecordBatch] = []
+    """Batches of exactly `rows` rows, the last one fewer; copied only if one spans two batches of the scan."""
+    pending: list[pa.RecordBatch] = []
     for batch in batches:
         while batch.num_rows:
-            piece = batch.slice(0, rows - sum(each.num_rows for each in held))
-            held.append(piece)
+            piece = batch.slice(0, rows - sum(part.num_rows for part in pending))
+            pending.append(piece)
             batch = batch.slice(piece.num_rows)
-            if sum(each.num_rows for each in held) == rows:
-                yield held[0] if len(held) == 1 else pa.concat_batches(held)
-                held = []
-    if held:
-        yield pa.concat_batches(held)
+            if sum(part.num_rows for part in pending) == rows:
+                yield pending[0] if len(pending) == 1 else pa.concat_batches(pending)
+                pending = []
+    if pending:
+        yield pa.concat_batches(pending)
 
 
 def shuffled(batches: Iterable[pa.RecordBatch], window: int, rows: int) -> Iterator[pa.RecordBatch]:
-    """The same, each `window` rows in a random order: one `take` for each, and slices of that."""
-    chosen = np.random.default_rng(1)
+    """The same, with each window of rows in random order: one `take` per window, and slices of it."""
+    rng = np.random.default_rng(1)
     for whole in _windows(batches, window):
-        mixed = whole.take(pa.array(chosen.permutation(whole.num_rows))).combine_chunks()
+        mixed = whole.take(pa.array(rng.permutation(whole.num_rows))).combine_chunks()
         yield from mixed.to_batches(max_chunksize=rows)
 
 
 def _windows(batches: Iterable[pa.RecordBatch], window: int) -> Iterator[pa.Table]:
-    held: list[pa.RecordBatch] = []
+    pending: list[pa.RecordBatch] = []
     for batch in batches:
-        held.append(batch)
-        if sum(each.num_rows for each in held) >= window:
-            yield pa.Table.from_batches(held)
-            held = []
-    if held:
-        yield pa.Table.from_batches(held)
+        pending.append(batch)
+        if sum(part.num_rows for part in pending) >= window:
+            yield pa.Table.from_batches(pending)
+            pending = []
+    if pending:
+        yield pa.Table.from_batches(pending)
 
 
 def tensors(batch: pa.RecordBatch) -> dict[str, Any]:
-    """Columns of numbers as tensors of their own memory, which training may change."""
+    """Columns of numbers as tensors with their own memory, so that training may modify them."""
     import torch
 
     return {

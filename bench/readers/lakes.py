@@ -1,4 +1,4 @@
-"""The lakes that are read: one as the kernel writes it, by day and mode, and the same rows in one large file a day."""
+"""The lakes to read: one as the kernel writes it, by day and mode, and one with the same rows in one file per day."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from bench.contenders.lake import prepare
 from bench.datasets import LINES, generated
 from bench.task import Task
-from lake_pipeline.consume.files import PARTITION_SCHEMA, CuratedFiles, FileVersion
+from lake_pipeline.consume.curated_files import PARTITION_SCHEMA, CuratedFiles, FileVersion
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline.storage.zones import CURATED, curated_key
@@ -21,7 +21,7 @@ MODE = "all"
 
 
 def make_lake(folder: Path, raw_bytes: int, cores: int) -> Path:
-    """Records of `raw_bytes` of JSON as the kernel converts them."""
+    """A lake made of `raw_bytes` of JSON by the kernel."""
     raw, _ = generated(LINES, raw_bytes, folder)
     lake = folder / f"readers-{raw_bytes}"
     if not (lake / CURATED).exists():
@@ -47,14 +47,14 @@ def make_large(lake: Path) -> Path:
 
 
 def curated_files(lake: Path) -> CuratedFiles:
-    """The files of a lake that has no ledger: what stands there is what was published."""
+    """The files of a lake without a ledger: all files were published."""
     store = DirectoryStore(lake)
     versions = []
-    for found in sorted(store.objects(CURATED), key=lambda info: info.key):
-        rows = pq.read_metadata(store.path(found.key)).num_rows
-        versions.append(FileVersion(found.key, found.etag, rows, PartitionKey.of_path(found.key)))
+    for info in sorted(store.objects(CURATED), key=lambda listed: listed.key):
+        rows = pq.read_metadata(store.path(info.key)).num_rows
+        versions.append(FileVersion(info.key, info.etag, rows, PartitionKey.of_path(info.key)))
     stored = ds.dataset([str(store.path(version.key)) for version in versions[:1]], format="parquet").schema
     schema = stored.remove_metadata()
     for field in PARTITION_SCHEMA:
         schema = schema.append(field)
-    return CuratedFiles(store.place, tuple(versions), schema, tuple(stored.names))
+    return CuratedFiles(store.location, tuple(versions), schema, tuple(stored.names))

@@ -1,4 +1,4 @@
-"""List, ingest, archive, and the same requests in a bare loop. Ends with 1 where a target is not met."""
+"""List, ingest, archive, and the same requests in a bare loop. Exits with 1 if the target is missed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from bench.machine import facts, is_busy
 from bench.s3.bare import bare_loop
 from bench.s3.lake import Stage, lake_stages, total, without_requests
 from bench.s3.landing import land, land_in_directory
-from lake_pipeline_tests.aws.server import aws_server
+from local_aws.server import aws_server
 
 TARGET = 1.3
-"""How much longer the pipeline may take with all objects than a bare loop of the same requests."""
+"""The largest allowed ratio of the pipeline's time to that of a bare loop of the same requests, over all objects."""
 
 
 def main() -> int:
     arguments = _arguments()
     if is_busy():
-        print("This machine is busy with something else: the figures will say little.", file=sys.stderr)
+        print("This machine is busy with other work: the figures are not reliable.", file=sys.stderr)
     machine = facts()
     stages: list[Stage] = []
     with aws_server(latency_ms=arguments.latency_ms) as server, tempfile.TemporaryDirectory() as home:
@@ -69,12 +69,12 @@ def _print(stages: list[Stage], machine: dict[str, str]) -> None:
         "\n| objects | stage | requests | per file | lake s | bare s | alone s | lake / bare | lake / (bare + alone) |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    for each in stages:
-        requests = " ".join(f"{count} {name}" for name, count in sorted(each.requests.items()))
+    for stage in stages:
+        requests = " ".join(f"{count} {name}" for name, count in sorted(stage.requests.items()))
         print(
-            f"| {each.files:,} {each.kind} | {each.name} | {sum(each.requests.values()):,}: {requests} "
-            f"| {sum(each.requests.values()) / each.files:.2f} | {each.seconds:.1f} | {each.bare_seconds:.1f} "
-            f"| {each.alone_seconds:.1f} | {each.ratio:.2f} | {each.overhead:.2f} |"
+            f"| {stage.files:,} {stage.kind} | {stage.name} | {sum(stage.requests.values()):,}: {requests} "
+            f"| {sum(stage.requests.values()) / stage.files:.2f} | {stage.seconds:.1f} | {stage.bare_seconds:.1f} "
+            f"| {stage.alone_seconds:.1f} | {stage.ratio:.2f} | {stage.overhead:.2f} |"
         )
 
 

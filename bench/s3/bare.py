@@ -1,4 +1,4 @@
-"""The other side: the same requests, one after the other on as many threads, with nothing done in between."""
+"""The baseline: the same requests with as many threads, and no other work."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench.s3.lake import Stage, total
-from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE
-from lake_pipeline.storage.s3_bucket import ORIGIN_ETAG
-from lake_pipeline.storage.s3_writing import PART_BYTES
-from lake_pipeline_tests.aws.server import AwsServer
+from lake_pipeline.storage.object_store import CONCURRENT_REQUESTS
+from lake_pipeline.storage.s3.bucket import ORIGIN_ETAG
+from lake_pipeline.storage.s3.multipart import PART_BYTES
+from local_aws.server import AwsServer
 
 
 def bare_loop(server: AwsServer, bucket: str, stages: list[Stage]) -> list[Stage]:
-    """The stages with the seconds of the bare loop, and their total."""
+    """The stages with the time of the bare loop, and their total."""
     client = server.client()
-    found, done, moved = stages
-    found.bare_seconds, keys = _timed(lambda: _list(client, bucket))
-    done.bare_seconds, _ = _timed(lambda: _ingest(client, bucket, keys, done.written))
-    moved.bare_seconds, _ = _timed(lambda: _each(lambda key: _move(client, bucket, key), keys))
-    return [*stages, total(found.kind, stages)]
+    listing, ingest, archive = stages
+    listing.bare_seconds, keys = _timed(lambda: _list(client, bucket))
+    ingest.bare_seconds, _ = _timed(lambda: _ingest(client, bucket, keys, ingest.written))
+    archive.bare_seconds, _ = _timed(lambda: _run_all(lambda key: _move(client, bucket, key), keys))
+    return [*stages, total(listing.kind, stages)]
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -30,19 +30,19 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, result
 
 
-def _each(work: Callable[[Any], object], items: Iterable[Any]) -> None:
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+def _run_all(work: Callable[[Any], object], items: Iterable[Any]) -> None:
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
         list(pool.map(work, items))
 
 
 def _list(client: Any, bucket: str) -> list[str]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="2026/")
-    return [found["Key"] for page in pages for found in page.get("Contents", ())]
+    return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
 
 def _ingest(client: Any, bucket: str, keys: list[str], written: list[int]) -> None:
-    _each(lambda key: client.get_object(Bucket=bucket, Key=key)["Body"].read(), keys)
-    _each(lambda item: _write(client, bucket, *item), enumerate(written))
+    _run_all(lambda key: client.get_object(Bucket=bucket, Key=key)["Body"].read(), keys)
+    _run_all(lambda item: _write(client, bucket, *item), enumerate(written))
 
 
 def _write(client: Any, bucket: str, number: int, size: int) -> None:

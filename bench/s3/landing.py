@@ -1,4 +1,4 @@
-"""Raw files for the bench: records of a common shape, in folders as senders make them."""
+"""Raw files for the bench: records of a common shape, in weekly folders."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from lake_pipeline_tests.aws.server import AwsServer
+from local_aws.server import AwsServer
 
 UPLOADS = 8
 FOLDERS = 20
-"""The server takes longer for each page the more keys a folder has; S3 does not."""
+"""The local server takes longer for a page if a folder has more keys; S3 does not."""
 
 
 def land(server: AwsServer, bucket: str, kind: str, files: int, size: int) -> None:
@@ -23,7 +23,7 @@ def land(server: AwsServer, bucket: str, kind: str, files: int, size: int) -> No
         client.put_object(Bucket=bucket, Key=file[0], Body=file[1])
 
     with ThreadPoolExecutor(UPLOADS) as pool:
-        # In pages: a pool takes all that it is given at once, contents included.
+        # In pages, because a pool queues everything it is given, contents included.
         made = _made(kind, files, size)
         while page := list(islice(made, 100)):
             list(pool.map(put, page))

@@ -1,4 +1,5 @@
-"""The door to AWS: how clients are made, what a failure is called, and which of them may help when tried again.
+"""Access to AWS: clients, calls, credentials, and the translation of SDK errors into errors of the lake.
 
-What is asked of a service belongs to the module that asks: objects to storage, resources to provisioning.
+The only package that imports the AWS SDK. What is requested of a service belongs to the caller: objects to `storage`,
+resources to `provision`, job runs to `engines`.
 """

@@ -1,7 +1,7 @@
-"""Clients of AWS services: one way to make them, with the retries, time-outs and connections that this project needs.
+"""Clients of AWS services, all made in one way: with the retries, timeouts and connections that this project needs.
 
-Credentials are never settings of the lake: they come from where the AWS SDK looks (environment, profile, role of the
-instance or the task) and stay inside the SDK.
+The lake has no setting for credentials. The AWS SDK finds them (environment, profile, role of the instance or the task)
+and keeps them.
 """
 
 from __future__ import annotations
@@ -15,63 +15,67 @@ from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, NoRegionError
 
-from lake_pipeline.aws.access import AwsAccess
+from lake_pipeline.aws.connection import AwsAccess
+from lake_pipeline.aws.retries import retry_beyond_quota
 from lake_pipeline.errors import SettingsError
 
-ATTEMPTS = 8
-"""Tries of one call, with pauses between them that grow to 20 s."""
+MAX_ATTEMPTS = 8
+"""Attempts of one call, with pauses between them that grow to 20 s."""
 
 CONNECT_SECONDS = 10
 
 _lock = threading.Lock()
-"""Clients may be shared between threads once they are made; sessions may not."""
+"""Threads may share clients, but not the session that makes them."""
 
 
 def make_client(service: str, access: AwsAccess, *, attempts: int | None = None) -> Any:
-    """A client of `service`, safe to share between threads and not between processes.
+    """A client of `service`. Threads may share it, processes may not.
 
-    A call is tried `ATTEMPTS` times, or `attempts`: once for those that do something each time.
+    A call gets `attempts` attempts (default: `MAX_ATTEMPTS`). Use 1 if repeating the call would repeat its effect.
 
-    Raises `SettingsError` where the region is missing or the SDK's own configuration can't be read.
+    Raises `SettingsError` if there is no region or the SDK can't read its own configuration.
     """
+    attempts = attempts or MAX_ATTEMPTS
     try:
         with _lock:
-            return _session().client(
+            client = _session().client(
                 service,
                 region_name=access.region,
                 endpoint_url=access.endpoint_url,
-                config=_config(access, attempts or ATTEMPTS),
+                config=_config(access, attempts),
             )
     except NoRegionError:
         raise SettingsError("LAKE_AWS_REGION", f"{service.upper()} needs a region, like eu-central-1") from None
     except (BotoCoreError, ValueError) as error:
         raise SettingsError("LAKE_AWS_REGION", f"no client for {service.upper()} can be made: {error}") from error
+    retry_beyond_quota(client, attempts)
+    return client
 
 
-def resolved_credentials() -> ReadOnlyCredentials | None:
-    """The credentials that hold now, for a library that signs requests itself. None where there are none."""
+def current_credentials() -> ReadOnlyCredentials | None:
+    """The credentials valid now, for a library that signs requests itself. None if there are none."""
     with _lock:
-        found = _session().get_credentials()
-        return found.get_frozen_credentials() if found else None
+        credentials = _session().get_credentials()
+        return credentials.get_frozen_credentials() if credentials else None
 
 
 @cache
 def _session() -> boto3.session.Session:
-    """One for the process: each loads the descriptions of the services anew, a third of a second."""
+    """One for the process: each session loads the service descriptions again, which takes a third of a second."""
     return boto3.session.Session()
 
 
 def _config(access: AwsAccess, attempts: int) -> Config:
     return Config(
-        # Adaptive: a client that is told SlowDown sends fewer requests from then on, not only later ones.
+        # Adaptive: after a SlowDown the client sends fewer requests of every kind, not only fewer retries.
         retries={"mode": "adaptive", "total_max_attempts": attempts},
         max_pool_connections=access.connections,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=access.timeout_seconds,
-        # Uploads carry Content-MD5, which every S3-compatible store checks; the newer checksums many of them refuse.
+        # Uploads carry Content-MD5, which every S3-compatible store checks. Many of them reject the newer checksums.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        # Host names for each bucket exist on AWS only.
+        # Only AWS has a host name for each bucket.
         s3={"addressing_style": "path" if access.endpoint_url else "auto"},
         user_agent_extra="lake_pipeline",
     )

@@ -1,23 +1,23 @@
-"""Tokens to sign in to RDS with, instead of a password: valid for 15 minutes, and made without asking anybody."""
+"""IAM authentication tokens for RDS: a token replaces the password, is valid for 15 minutes, and is signed locally."""
 
 from __future__ import annotations
 
 import re
 
-from lake_pipeline.aws.access import AwsAccess
 from lake_pipeline.aws.clients import make_client
-from lake_pipeline.aws.errors import translated
+from lake_pipeline.aws.connection import AwsAccess
+from lake_pipeline.aws.errors import translate_errors
 
-_REGION = re.compile(r"\.([a-z0-9-]+)\.rds\.amazonaws\.com(?:\.cn)?$")
+_REGION_IN_HOST = re.compile(r"\.([a-z0-9-]+)\.rds\.amazonaws\.com(?:\.cn)?$")
 
 
 def rds_token(*, host: str, port: int, user: str, region: str | None) -> str:
-    """A fresh token for `user`. The region is that of the host's name where it has one.
+    """A new token for `user`. A region in the host name takes precedence over `region`.
 
     Raises `SettingsError` without a region, and `StorageRefused` without AWS credentials.
     """
-    named = _REGION.search(host)
-    client = make_client("rds", AwsAccess(region=named.group(1) if named else region))
-    with translated(host, f"sign in as {user}"):
+    match = _REGION_IN_HOST.search(host)
+    client = make_client("rds", AwsAccess(region=match.group(1) if match else region))
+    with translate_errors(host, f"sign in as {user}"):
         token: str = client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
     return token

@@ -1,7 +1,9 @@
-"""What a failure of AWS is called here: an error of the lake that says what is wrong, where, and what to do next.
+"""Translation of AWS errors: each failure becomes an error of the lake that names target, cause and next step.
 
-Refusals (access, credentials, a missing bucket) are errors of the place, not of the file that met them: they are
-transient to the ledger, so that no file goes to quarantine because somebody forgot a policy.
+A refusal (access, credentials, a missing bucket) is a property of the target, not of the file that met it. It is
+transient to the ledger, so a missing permission sends no file to quarantine.
+
+Other packages catch SDK errors by the names exported here.
 """
 
 from __future__ import annotations
@@ -9,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ResponseStreamingError,
+)
+from botocore.exceptions import ClientError as ClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from urllib3.exceptions import HTTPError
 
@@ -28,6 +37,9 @@ UNKNOWN_CREDENTIALS = frozenset(
 DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "UnauthorizedOperation", "AccountProblem", "403"}
 )
+OBJECT_DENIED = frozenset({"AccessDenied", "403"})
+"""Refusals of one object (its owner, its key in KMS), or of all of them: only a probe of the bucket can say which."""
+
 BUSY = frozenset({"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded", "503"})
 CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
 CLOCK = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
@@ -36,80 +48,97 @@ NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound"})
 CHANGED = frozenset({"PreconditionFailed", "412"})
 
 
-def code_of(error: ClientError) -> str:
-    """The service's own code for a failure; the HTTP status where the answer had no body, as for HEAD."""
-    return str(error.response.get("Error", {}).get("Code") or status_of(error))
+BROKEN_BODY = (HTTPClientError, ResponseStreamingError, HTTPError, OSError)
+"""What reading the body of an answer raises if the connection breaks."""
+
+BROKEN_ERROR_BODY = HTTPError
+"""What a call raises if the body of an error answer breaks off: the only connection failure the SDK does not retry."""
 
 
-def status_of(error: ClientError) -> int:
-    """The HTTP status of the answer; 0 where there was none."""
+def error_code(error: ClientError) -> str:
+    """The service's error code, or the HTTP status if the answer has no body (HEAD)."""
+    return str(error.response.get("Error", {}).get("Code") or http_status(error))
+
+
+def http_status(error: ClientError) -> int:
+    """The HTTP status of the answer; 0 if there is none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def refusal(error: LakeError, code: str) -> str | None:
-    """What the service said where it refused with `code`, behind an error of `translated`; None for any other."""
+def service_code(error: LakeError) -> str | None:
+    """The error code of the service that caused an error of `translate_errors`; None if no service answered."""
+    return error_code(error.__cause__) if isinstance(error.__cause__, ClientError) else None
+
+
+def refusal_message(error: LakeError, code: str) -> str | None:
+    """The service's message if it caused `error` with the error code `code`, else None."""
     cause = error.__cause__
-    if not isinstance(cause, ClientError) or code_of(cause) != code:
+    if not isinstance(cause, ClientError) or error_code(cause) != code:
         return None
     return str(cause.response["Error"].get("Message", ""))
 
 
 @contextmanager
-def translated(place: str, what: str) -> Iterator[None]:
-    """Whatever the SDK raises in this block as an error of the lake. `what` says what was tried: "read a/b.json"."""
+def translate_errors(target: str, action: str) -> Iterator[None]:
+    """Raises SDK errors of this block as errors of the lake.
+
+    Messages read "{target}: can't {action}", so `action` is an infinitive: "read a/b.json".
+    """
     try:
         yield
     except LakeError:
         raise
     except ClientError as error:
-        raise of_client_error(error, place, what) from error
+        raise translate_client_error(error, target, action) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise StorageRefused(
-            f"{place}: can't {what} without AWS credentials. Log in (`aws sso login`, `aws configure`), or give this "
-            "machine a role."
+            f"{target}: can't {action} without AWS credentials. Log in (`aws sso login`, `aws configure`), or give "
+            "this machine a role."
         ) from error
     except (BotoConnectionError, HTTPClientError, HTTPError, ConnectionError, TimeoutError) as error:
-        raise StorageUnavailable(f"{place}: no answer when trying to {what} ({_kind(error)}); try again.") from error
+        raise StorageUnavailable(f"{target}: no answer when trying to {action} ({_kind(error)}); try again.") from error
     except BotoCoreError as error:
-        raise StorageUnavailable(f"{place}: could not {what} ({_kind(error)}); try again.") from error
+        raise StorageUnavailable(f"{target}: could not {action} ({_kind(error)}); try again.") from error
 
 
-def of_client_error(error: ClientError, place: str, what: str) -> LakeError:
-    """The error of the lake for an answer that is a refusal or a failure."""
-    code = code_of(error)
+def translate_client_error(error: ClientError, target: str, action: str) -> LakeError:
+    """The error of the lake for an error answer of a service."""
+    code = error_code(error)
     if code in EXPIRED:
         return StorageRefused(
-            f"{place}: can't {what}, the AWS credentials have expired. Log in again (`aws sso login`), or look why "
+            f"{target}: can't {action}, the AWS credentials have expired. Log in again (`aws sso login`), or check why "
             "the role of this machine is no longer renewed."
         )
     if code in UNKNOWN_CREDENTIALS:
         return StorageRefused(
-            f"{place}: can't {what}, AWS does not know these credentials ({code}). Look at AWS_PROFILE and "
+            f"{target}: can't {action}, AWS does not know these credentials ({code}). Check AWS_PROFILE and "
             "AWS_ACCESS_KEY_ID, and whether they belong to this account."
         )
     if code in DENIED:
         return StorageRefused(
-            f"{place}: can't {what}, access is denied. Compare the policy of this role with the one that "
-            "`lake provision --policies` writes, and look for an explicit deny in the bucket policy."
+            f"{target}: can't {action}, access is denied. Compare the policy of this role with the one that "
+            "`lake provision --policies` writes, and check the bucket policy for an explicit deny."
         )
     if code == "NoSuchBucket":
         return StorageRefused(
-            f"{place}: can't {what}, there is no such bucket. Look at LAKE_ROOT, or make it with `lake provision`."
+            f"{target}: can't {action}, the bucket does not exist. Check LAKE_ROOT, or create it with `lake provision`."
         )
     if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"):
         return StorageRefused(
-            f"{place}: can't {what}, the bucket is in another region. Set LAKE_AWS_REGION to its own."
+            f"{target}: can't {action}, the bucket is in another region. Set LAKE_AWS_REGION to the bucket's region."
         )
     if code in BUSY:
         return StorageUnavailable(
-            f"{place}: could not {what}, the service asks to slow down ({code}) and did so after {_attempts(error)} "
-            "attempts. It is tried again later; with fewer LAKE_WORKERS it may not come to this."
+            f"{target}: could not {action}, the service is throttling requests ({code}, after {_attempts(error)} "
+            "attempts). It will be retried later; fewer LAKE_WORKERS send fewer requests."
         )
     if code in CONFLICT:
-        return StorageUnavailable(f"{place}: could not {what}, another write to it was under way ({code}); try again.")
+        return StorageUnavailable(
+            f"{target}: could not {action}, another write to it is in progress ({code}); try again."
+        )
     if code in CLOCK:
-        return StorageRefused(f"{place}: can't {what}, the clock of this machine is wrong by more than 15 minutes.")
-    return StorageUnavailable(f"{place}: could not {what}: {code}, HTTP {status_of(error)}.")
+        return StorageRefused(f"{target}: can't {action}, the clock of this machine is off by more than 15 minutes.")
+    return StorageUnavailable(f"{target}: could not {action}: {code}, HTTP {http_status(error)}.")
 
 
 def _attempts(error: ClientError) -> int:
@@ -117,5 +146,5 @@ def _attempts(error: ClientError) -> int:
 
 
 def _kind(error: BaseException) -> str:
-    """The kind alone: the text of an SDK error may hold a signed address."""
+    """Only the class: the text of an SDK error may contain a signed URL."""
     return type(error).__name__

@@ -1,9 +1,8 @@
-"""`lake`: the commands. Each loads the settings, calls one use case and shows what came out.
+"""`lake`: the commands. Each loads the settings, calls one use case and prints the result.
 
-The modules are by intention: `files` (discover, ingest, status), `planning` (plan), `retrying` (retry, release),
-`rebuilding` (rebuild, forget), `reading` (query), `showing` (demo, dev), `snapshots`, `contract`, `catalog`, `fsck`,
-`ledger`, `provisioning` (provision). What is slow to import (Dagster, DuckDB, SQLAlchemy, boto3) is imported by the
-command that needs it, so that `lake --help` answers at once.
+One module per command or command group, named like it. `output` and `group` are shared by all commands;
+`demo_summary` belongs to `demo`. Modules that are slow to import (Dagster, DuckDB, SQLAlchemy, boto3) are imported
+inside the command that needs them, so that `lake --help` is fast.
 """
 
 from __future__ import annotations
@@ -13,23 +12,29 @@ import click
 from lake_pipeline import __version__
 from lake_pipeline.cli.catalog import catalog
 from lake_pipeline.cli.contract import contract
-from lake_pipeline.cli.files import discover, ingest, status
+from lake_pipeline.cli.demo import demo
+from lake_pipeline.cli.dev import dev
+from lake_pipeline.cli.discover import discover
+from lake_pipeline.cli.forget import forget
 from lake_pipeline.cli.fsck import fsck
 from lake_pipeline.cli.group import LakeGroup
+from lake_pipeline.cli.ingest import ingest
 from lake_pipeline.cli.ledger import ledger
 from lake_pipeline.cli.output import log_to_stderr
-from lake_pipeline.cli.planning import plan
-from lake_pipeline.cli.provisioning import provision
-from lake_pipeline.cli.reading import query
-from lake_pipeline.cli.rebuilding import forget, rebuild
-from lake_pipeline.cli.retrying import release, retry
-from lake_pipeline.cli.showing import demo, dev
-from lake_pipeline.cli.snapshots import snapshot
+from lake_pipeline.cli.plan import plan
+from lake_pipeline.cli.provision import provision
+from lake_pipeline.cli.query import query
+from lake_pipeline.cli.rebuild import rebuild
+from lake_pipeline.cli.recover import recover
+from lake_pipeline.cli.release import release
+from lake_pipeline.cli.retry import retry
+from lake_pipeline.cli.snapshot import snapshot
+from lake_pipeline.cli.status import status
 
 
 @click.group(cls=LakeGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lake")
-@click.option("-v", "--verbose", is_flag=True, help="Tell more on stderr about what is being done.")
+@click.option("-v", "--verbose", is_flag=True, help="Log each step to stderr.")
 def main(verbose: bool) -> None:
     """Raw JSON to partitioned Parquet, exactly once, with every row accounted for.
 
@@ -50,6 +55,7 @@ COMMANDS = (
     rebuild,
     forget,
     fsck,
+    recover,
     query,
     snapshot,
     contract,

@@ -1,4 +1,4 @@
-"""`lake contract …`: the columns and what was seen in them, how they came about, and making one wider."""
+"""`lake contract …`: show columns and their evidence, their history, and widen a column."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lake_pipeline.cli.output import as_json, print_json, print_table, waiting
+from lake_pipeline.cli.output import as_json, print_json, print_line, print_table, waiting
+from lake_pipeline.escaping.shell import shell_word
 
 if TYPE_CHECKING:
-    from lake_pipeline.contract.changes import ColumnChange
-    from lake_pipeline.ingest.contracts import ContractFacts, PathFacts
+    from lake_pipeline.contract.diff import ColumnChange
+    from lake_pipeline.usecases.reports.contract import ContractFacts, PathFacts
 
 version_number = click.IntRange(min=0)
 
 
 @click.group()
 def contract() -> None:
-    """Look at the columns of the curated table, and change what only a person may change."""
+    """Show the columns of the curated table, and make changes that need a person."""
 
 
 @contract.command()
 @as_json
 def show(json_: bool) -> None:
-    """Show the columns with what was seen in them, and the JSON paths that have none.
+    """Show the columns with the values seen in them, and the JSON paths without a column.
 
-    Shares and kinds are those of published rows; "double 3" at a column of integers means that 3 rows hold a fraction
-    in _rescued.
+    Shares and kinds count published rows. For a column of integers "double 3" means that 3 rows have a fraction in
+    _rescued.
     """
-    from lake_pipeline.ingest.contracts import describe
-    from lake_pipeline.opening import open_lake
+    from lake_pipeline.composition import open_lake
     from lake_pipeline.settings import load_settings
+    from lake_pipeline.usecases.reports.contract import describe
 
-    with open_lake(load_settings()) as lake:
+    with open_lake(load_settings(), reading=True) as lake:
         facts = describe(lake)
     print_json(_facts_json(facts)) if json_ else _print_facts(facts)
 
@@ -43,65 +44,64 @@ def show(json_: bool) -> None:
 @click.argument("after", type=version_number, required=False)
 @as_json
 def diff(before: int | None, after: int | None, json_: bool) -> None:
-    """Show what changed: by the newest version, since version BEFORE, or from BEFORE to AFTER."""
-    from lake_pipeline.ingest.contracts import diff as diff_versions
-    from lake_pipeline.opening import open_lake
+    """Show what changed: in the newest version, since version BEFORE, or from BEFORE to AFTER."""
+    from lake_pipeline.composition import open_lake
     from lake_pipeline.settings import load_settings
+    from lake_pipeline.usecases.reports.contract import diff as diff_versions
 
-    with open_lake(load_settings()) as lake:
+    with open_lake(load_settings(), reading=True) as lake:
         since, to, changes = diff_versions(lake, before, after)
     if json_:
         print_json({"before": since, "after": to, "changes": [_change_json(change) for change in changes]})
         return
-    click.echo(f"Contract version {since} → {to}" + ("" if changes else ": the same columns"))
+    print_line(f"Contract version {since} → {to}" + ("" if changes else ": the same columns"))
     for change in changes:
-        click.echo(f"  {change}")
+        print_line(f"  {change}")
 
 
 @contract.command()
 @as_json
 def history(json_: bool) -> None:
-    """Show every version: when it came, by which batch, and what it changed. With --json one object a line."""
-    from lake_pipeline.ingest.contracts import history as steps_of
-    from lake_pipeline.opening import open_lake
+    """Show every version: its time, its batch and its changes. With --json one object per line."""
+    from lake_pipeline.composition import open_lake
     from lake_pipeline.settings import load_settings
+    from lake_pipeline.usecases.reports.contract import history as contract_history
 
-    with open_lake(load_settings()) as lake:
-        steps = steps_of(lake)
+    with open_lake(load_settings(), reading=True) as lake:
+        steps = contract_history(lake)
     for step in steps:
         if json_:
-            print_json(
-                {**asdict(step), "at": step.at.isoformat(), "changes": [_change_json(each) for each in step.changes]}
-            )
+            changes = [_change_json(change) for change in step.changes]
+            print_json({**asdict(step), "at": step.at.isoformat(), "changes": changes})
             continue
-        click.echo(f"Version {step.version}, {step.at:%Y-%m-%d %H:%M} UTC, {step.batch_kind} batch {step.batch_id}")
+        print_line(f"Version {step.version}, {step.at:%Y-%m-%d %H:%M} UTC, {step.batch_kind} batch {step.batch_id}")
         for change in step.changes:
-            click.echo(f"  {change}")
+            print_line(f"  {change}")
     if not steps and not json_:
-        click.echo("There is no contract yet: run `lake discover`, then `lake ingest`.")
+        print_line("There is no contract yet: run `lake discover`, then `lake ingest`.")
 
 
 @contract.command()
 @click.argument("path")
 @as_json
 def widen(path: str, json_: bool) -> None:
-    """Let the column of integers at the JSON path PATH hold fractions, and rewrite the files that have it.
+    """Widen the column of integers at the JSON path PATH to hold fractions, and rewrite the files that have it.
 
-    All of them at once, however many: readers see none before all are written. Fractions that are in _rescued
-    already stay there.
+    All files change in one commit: readers see none before all are written. Fractions that are already in _rescued
+    stay there.
     """
-    from lake_pipeline.ingest.widen_column import widen_column
-    from lake_pipeline.opening import open_lake
+    from lake_pipeline.composition import open_lake
     from lake_pipeline.settings import load_settings
+    from lake_pipeline.usecases.batches.widen import widen_column
 
     with open_lake(load_settings()) as lake, waiting(f"Widening {path}"):
-        done = widen_column(lake, path)
+        result = widen_column(lake, path)
     if json_:
-        print_json(asdict(done))
+        print_json(asdict(result))
         return
-    click.echo(
-        f"{done.column} is {done.after} now (before: {done.before}), contract version {done.contract_version}; "
-        f"{done.files:,} files with {done.rows:,} rows were rewritten."
+    print_line(
+        f"{result.column} is {result.after} now (before: {result.before}), contract version {result.contract_version}; "
+        f"{result.files:,} files with {result.rows:,} rows were rewritten."
     )
 
 
@@ -109,8 +109,8 @@ def _facts_json(facts: ContractFacts) -> dict[str, Any]:
     return {
         "version": facts.version,
         "rows": facts.rows,
-        "columns": [_path_json(each) for each in facts.columns],
-        "without_column": [_path_json(each) for each in facts.without_column],
+        "columns": [_path_json(column) for column in facts.columns],
+        "without_column": [_path_json(path) for path in facts.without_column],
     }
 
 
@@ -130,20 +130,20 @@ def _print_facts(facts: ContractFacts) -> None:
     print_table(
         f"Contract version {facts.version}, {len(facts.columns):,} columns; seen in {facts.rows:,} rows",
         ("column", "type", "JSON path", "since", "share", "seen", "first file", "last file"),
-        [(each.column, each.type, each.path, each.since, *_seen(each)) for each in facts.columns],
+        [(column.column, column.type, column.path, column.since, *_seen(column)) for column in facts.columns],
     )
     if facts.without_column:
         print_table(
             "Paths without a column: null, or kept in _rescued",
             ("JSON path", "share", "seen", "first file", "last file"),
-            [(each.path, *_seen(each)) for each in facts.without_column],
+            [(path.path, *_seen(path)) for path in facts.without_column],
         )
-    for each in facts.columns:
-        if each.conflicts:
-            kinds = " and ".join(f"{each.kinds[kind]:,} × {kind}" for kind in each.conflicts)
-            click.echo(f"{each.path} is {each.type}, but there came {kinds}: kept in _rescued.")
-        if each.wants_to_widen:
-            click.echo(f"To have its fractions in the column: {widen_command(each.path)}")
+    for column in facts.columns:
+        if column.conflicts:
+            kinds = " and ".join(f"{column.kinds[kind]:,} × {kind}" for kind in column.conflicts)
+            print_line(f"{column.path} is {column.type}, but {kinds} arrived: kept in _rescued.")
+        if column.wants_to_widen:
+            print_line(f"To store its fractions in the column: {widen_command(column.path)}")
 
 
 def _seen(facts: PathFacts) -> tuple[str, str, str, str]:
@@ -152,7 +152,5 @@ def _seen(facts: PathFacts) -> tuple[str, str, str, str]:
 
 
 def widen_command(path: str) -> str:
-    """What a person types to widen a column."""
-    import shlex
-
-    return f"lake contract widen {shlex.quote(path)}"
+    """The command that widens a column."""
+    return f"lake contract widen {shell_word(path)}"

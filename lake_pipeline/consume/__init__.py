@@ -1,1 +1,1 @@
-"""What readers of the lake use: SQL here and in Athena, Spark, datasets for training. Nothing here writes."""
+"""Reading the curated table: SQL with DuckDB and Athena, Spark, datasets for training. Nothing here writes."""

@@ -1,11 +1,12 @@
-"""SQL through Athena: begun, followed, paged through, and stopped when whoever asked goes away.
+"""SQL through Athena: start a query, poll it, page through the results, and stop it if the caller is interrupted.
 
-Rows are read page by page and never held together. What Athena says of a query that failed is told as it is, with what
-to do where that is known.
+Rows are read page by page, so the whole result is never in memory. Errors have Athena's own message and, for common
+ones, the next step.
 """
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,31 +14,38 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from lake_pipeline.aws.access import AwsAccess
-from lake_pipeline.aws.asking import tell
+from lake_pipeline.aws.calls import call
 from lake_pipeline.aws.clients import make_client
-from lake_pipeline.aws.errors import refusal
-from lake_pipeline.consume.query import distinct
+from lake_pipeline.aws.connection import AwsAccess
+from lake_pipeline.aws.errors import refusal_message
+from lake_pipeline.consume.query import unique_names
 from lake_pipeline.errors import PermanentError, StorageUnavailable
 
-FIRST_LOOK, LONGEST_PAUSE = 0.2, 5.0
-"""Seconds between looks at a query: most take a few, some an hour."""
+FIRST_PAUSE, MAX_PAUSE = 0.2, 5.0
+"""Seconds between polls: most queries take a few seconds, some an hour."""
 
-PAGE = 1000
-"""Rows of a page: the most that Athena gives."""
+PAGE_ROWS = 1000
+"""Rows in a page: Athena's maximum."""
 
-LEAST_BYTES = 10_000_000
-"""What is charged at least for a query that reads anything."""
+MIN_BILLED_BYTES = 10_000_000
+"""The minimum that Athena charges for a query that reads data."""
 
-_PLACE = "Athena"
+_QUERY = re.compile(
+    r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?:SELECT|WITH|VALUES|TABLE|SHOW|DESCRIBE|DESC|EXPLAIN)\b", re.I | re.S
+)
+"""The start of a statement that changes nothing, after comments. Athena runs one statement per request."""
+
+_SERVICE = "Athena"
 _INTEGERS = frozenset({"tinyint", "smallint", "integer", "bigint"})
 _FRACTIONS = frozenset({"float", "real", "double"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Athena:
-    """How queries are run: in which `workgroup`, on which `database`, with results under `output` (None: as the
-    workgroup says). `price` is that of a terabyte read, in dollars."""
+    """Options of queries: `workgroup`, `database`, and the location of results (`output`; None: that of the workgroup).
+
+    `price` is in USD per TB scanned.
+    """
 
     access: AwsAccess
     database: str
@@ -48,10 +56,10 @@ class Athena:
 
 @dataclass(frozen=True, kw_only=True)
 class AthenaResult:
-    """Columns by name, never two alike, the rows as they are fetched, to be read once, and what the query took.
+    """Columns with unique names, an iterator over the rows, and the statistics of the query.
 
-    `workgroup` and `output` are where it ran and what file its results are in, as Athena says: a workgroup may overrule
-    what was asked. `output` is None where Athena names no file.
+    `workgroup` and the file `output` are reported by Athena, since a workgroup may override the request. `output` is
+    None if Athena reports no file.
     """
 
     columns: tuple[str, ...]
@@ -65,69 +73,73 @@ class AthenaResult:
 
 
 def query_athena(athena: Athena, sql: str, on_state: Callable[[str], None] = lambda _: None) -> AthenaResult:
-    """Run `sql` to its end. Stopped here, it is stopped there.
+    """Run `sql` and wait for it. If this call is interrupted, the query is stopped in Athena too.
 
-    Raises `PermanentError` where Athena refuses or fails it, and `StorageUnavailable` where AWS does not answer.
+    Raises `PermanentError` if `sql` is not a query, if Athena rejects it or it fails, and `StorageUnavailable` if AWS
+    does not answer.
     """
+    if not _QUERY.match(sql):
+        raise PermanentError("`lake query` only runs queries, such as SELECT. Use Athena itself for other statements.")
     client = make_client("athena", athena.access)
-    query_id = _begin(client, athena, sql)
+    query_id = _start(client, athena, sql)
     try:
-        finished = _follow(client, query_id, on_state)
+        execution = _wait(client, query_id, on_state)
     except BaseException:
-        tell(_PLACE, "stop a query", client.stop_query_execution, QueryExecutionId=query_id)
+        call(_SERVICE, "stop a query", client.stop_query_execution, QueryExecutionId=query_id)
         raise
-    state, told = finished["Status"]["State"], finished["Status"].get("StateChangeReason", "")
+    state, reason = execution["Status"]["State"], execution["Status"].get("StateChangeReason", "")
     if state != "SUCCEEDED":
-        raise PermanentError(f"Athena {'failed' if state == 'FAILED' else 'stopped'} the query. {told}{_advice(told)}")
-    statistics = finished.get("Statistics", {})
+        raise PermanentError(
+            f"Athena {'failed' if state == 'FAILED' else 'stopped'} the query. {reason}{_advice(reason)}"
+        )
+    statistics = execution.get("Statistics", {})
     scanned = int(statistics.get("DataScannedInBytes", 0))
     columns, rows = _results(client, query_id)
     return AthenaResult(
         columns=columns,
         rows=rows,
         query_id=query_id,
-        workgroup=finished.get("WorkGroup") or athena.workgroup,
-        output=finished.get("ResultConfiguration", {}).get("OutputLocation"),
+        workgroup=execution.get("WorkGroup") or athena.workgroup,
+        output=execution.get("ResultConfiguration", {}).get("OutputLocation"),
         bytes_scanned=scanned,
         seconds=statistics.get("TotalExecutionTimeInMillis", 0) / 1000,
-        dollars=max(scanned, LEAST_BYTES) / 1e12 * athena.price if scanned else 0.0,
+        dollars=max(scanned, MIN_BILLED_BYTES) / 1e12 * athena.price if scanned else 0.0,
     )
 
 
-def _begin(client: Any, athena: Athena, sql: str) -> str:
+def _start(client: Any, athena: Athena, sql: str) -> str:
     output = {"ResultConfiguration": {"OutputLocation": athena.output}} if athena.output else {}
     try:
-        begun = tell(
-            _PLACE,
-            "begin a query",
+        started = call(
+            _SERVICE,
+            "start a query",
             client.start_query_execution,
             QueryString=sql,
             QueryExecutionContext={"Database": athena.database},
             WorkGroup=athena.workgroup,
-            # A call that is tried again begins no second query.
+            # A retried call starts no second query.
             ClientRequestToken=str(uuid.uuid4()),
             **output,
         )
     except StorageUnavailable as error:
-        refused = refusal(error, "InvalidRequestException")
+        refused = refusal_message(error, "InvalidRequestException")
         if refused is None:
             raise
         raise PermanentError(f"Athena refused the query. {refused}{_advice(refused)}") from error
-    return str(begun["QueryExecutionId"])
+    return str(started["QueryExecutionId"])
 
 
-def _follow(client: Any, query_id: str, on_state: Callable[[str], None]) -> dict[str, Any]:
-    """Wait until it is over."""
-    pause = FIRST_LOOK
+def _wait(client: Any, query_id: str, on_state: Callable[[str], None]) -> dict[str, Any]:
+    """Poll the query until it has ended."""
+    pause = FIRST_PAUSE
     while True:
-        found: dict[str, Any] = tell(_PLACE, "look at a query", client.get_query_execution, QueryExecutionId=query_id)[
-            "QueryExecution"
-        ]
-        on_state(found["Status"]["State"])
-        if found["Status"]["State"] in ("SUCCEEDED", "FAILED", "CANCELLED"):
-            return found
+        answer = call(_SERVICE, "poll a query", client.get_query_execution, QueryExecutionId=query_id)
+        execution: dict[str, Any] = answer["QueryExecution"]
+        on_state(execution["Status"]["State"])
+        if execution["Status"]["State"] in ("SUCCEEDED", "FAILED", "CANCELLED"):
+            return execution
         time.sleep(pause)
-        pause = min(pause * 1.5, LONGEST_PAUSE)
+        pause = min(pause * 1.5, MAX_PAUSE)
 
 
 def _results(client: Any, query_id: str) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
@@ -135,19 +147,19 @@ def _results(client: Any, query_id: str) -> tuple[tuple[str, ...], Iterator[tupl
     columns = first["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
     names = [column.get("Label") or column["Name"] for column in columns]
     types = [column["Type"] for column in columns]
-    return distinct(names), _rows(client, query_id, first, names, types)
+    return unique_names(names), _rows(client, query_id, first, names, types)
 
 
 def _rows(
     client: Any, query_id: str, page: dict[str, Any], names: list[str], types: list[str]
 ) -> Iterator[tuple[Any, ...]]:
     rows = page["ResultSet"]["Rows"]
-    if rows and [each.get("VarCharValue") for each in rows[0]["Data"]] == names:
-        # The first row of a SELECT is its head; other statements have none.
+    if rows and [cell.get("VarCharValue") for cell in rows[0]["Data"]] == names:
+        # The first row of a SELECT is the header; other statements have none.
         rows = rows[1:]
     while True:
         for row in rows:
-            yield tuple(_value(each.get("VarCharValue"), type_) for each, type_ in zip(row["Data"], types, strict=True))
+            yield tuple(_value(cell.get("VarCharValue"), type_) for cell, type_ in zip(row["Data"], types, strict=True))
         if "NextToken" not in page:
             return
         page = _page(client, query_id, page["NextToken"])
@@ -156,11 +168,13 @@ def _rows(
 
 def _page(client: Any, query_id: str, token: str | None) -> dict[str, Any]:
     after = {"NextToken": token} if token else {}
-    return tell(_PLACE, "fetch rows", client.get_query_results, QueryExecutionId=query_id, MaxResults=PAGE, **after)
+    return call(
+        _SERVICE, "fetch rows", client.get_query_results, QueryExecutionId=query_id, MaxResults=PAGE_ROWS, **after
+    )
 
 
 def _value(text: str | None, type_: str) -> Any:
-    """A value from its text. What Athena writes in its own way (times, lists, rows) stays text."""
+    """A value from its text. Types with a format of Athena's own (times, lists, rows) stay text."""
     if text is None:
         return None
     if type_ in _INTEGERS:
@@ -172,13 +186,13 @@ def _value(text: str | None, type_: str) -> Any:
     return Decimal(text) if type_ == "decimal" else text
 
 
-def _advice(told: str) -> str:
-    known = {
-        "TABLE_NOT_FOUND": "Make the table with `lake catalog sync`.",
-        "SCHEMA_NOT_FOUND": "Make the database with `lake catalog sync`, or name another: LAKE_GLUE_DATABASE.",
-        "COLUMN_NOT_FOUND": "`lake catalog sync` brings the columns of the contract; `lake contract show` lists them.",
-        "CONSTRAINT_VIOLATION": "With so many modes a query has to name them: WHERE mode = '…'.",
-        "output location": "Say where results go: LAKE_ATHENA_OUTPUT=s3://bucket/folder/, or set it in the workgroup.",
-        "WorkGroup": "LAKE_ATHENA_WORKGROUP names the workgroup.",
+def _advice(reason: str) -> str:
+    next_steps = {
+        "TABLE_NOT_FOUND": "Create the table with `lake catalog sync`.",
+        "SCHEMA_NOT_FOUND": "Create the database with `lake catalog sync`, or set LAKE_GLUE_DATABASE to another one.",
+        "COLUMN_NOT_FOUND": "Update the columns with `lake catalog sync`; `lake contract show` lists them.",
+        "CONSTRAINT_VIOLATION": "With this many modes a query must select some: WHERE mode = '…'.",
+        "output location": "Set LAKE_ATHENA_OUTPUT=s3://bucket/folder/, or the location of results in the workgroup.",
+        "WorkGroup": "Set the workgroup with LAKE_ATHENA_WORKGROUP.",
     }
-    return next((f" {advice}" for sign, advice in known.items() if sign.lower() in told.lower()), "")
+    return next((f" {step}" for sign, step in next_steps.items() if sign.lower() in reason.lower()), "")

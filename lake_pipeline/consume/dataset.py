@@ -1,10 +1,9 @@
-"""`CuratedDataset`: rows for training, from a snapshot or a selection, in an order that can be had again.
+"""`CuratedDataset`: rows for training, from a snapshot or a selection, in a reproducible order.
 
-    files in the order of the epoch → the share of one reader → row groups, read ahead → windows, shuffled → batches
+    files in the order of the epoch → the share of one reader → prefetched row groups → shuffled windows → batches
 
-Every row is in the share of exactly one of the readers of an epoch. Memory is bounded: by the row groups that are read
-ahead, a batch, and for shuffled rows the window that is given out and the next one, which is made meanwhile. PyTorch
-gets its own forms in `torch_data`.
+Every row is in the share of exactly one of the readers of an epoch. Memory is limited: it holds the prefetched row
+groups, a batch, and for shuffled rows the current window and the next one. `torch_data` adapts it to PyTorch.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake_pipeline.consume.ahead import ahead, next_ahead
-from lake_pipeline.consume.files import CuratedFiles, Piece
-from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.consume.curated_files import CuratedFiles, Piece
+from lake_pipeline.consume.prefetch import prefetch, prefetch_next
 from lake_pipeline.model.selections import Selection
+from lake_pipeline.usecases.lake import Lake
 
 if TYPE_CHECKING:
     import pandas
@@ -33,30 +32,30 @@ if TYPE_CHECKING:
 BATCH_ROWS = 16_384
 
 WINDOW_ROWS = 262_144
-"""Rows that are shuffled among each other, beside the order of the files: 100 MB of 400 bytes each."""
+"""Rows that are shuffled together, in addition to the order of the files: 100 MB with 400 bytes each."""
 
 READ_AHEAD = min(pa.cpu_count(), 8)
-"""Row groups that are read before they are asked for: one for each core, as one thread decodes each. Twice as many were
-no faster on two cores; more than eight would be much memory, 50 MB each of 131,072 rows of 400 bytes."""
+"""Row groups to prefetch: one for each core, since one thread decodes each. Twice as many were not faster on two cores.
+At most eight, since each takes 50 MB with 131,072 rows of 400 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """One of `count` readers that have an epoch between them: ranks, workers, or both."""
+    """One of `count` readers that divide an epoch among them: ranks, workers, or both."""
 
     index: int = 0
     count: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
-            raise ValueError(f"reader {self.index} of {self.count}: they are numbered from 0")
+            raise ValueError(f"reader {self.index} of {self.count}: readers are numbered from 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """Where a reader stands: row `taken` of window `window`, which begins at row `row` of the file at `file`.
+    """The position of a reader: row `taken` of window `window`, which starts at row `row` of the file at `file`.
 
-    Reading on from there is only the same rows with the same dataset, epoch and share. `as_json` and `of_json` keep it.
+    The same rows follow only with the same dataset, epoch and share. Save it with `as_json` and `of_json`.
     """
 
     epoch: int = 0
@@ -77,11 +76,11 @@ class Position:
 
 @dataclass(frozen=True, kw_only=True)
 class CuratedDataset:
-    """Rows of published files: `columns` of those that fit `where`, an expression of `pyarrow.compute`.
+    """Rows of published files that match `where`, an expression of `pyarrow.compute`.
 
-    Batches have `batch_rows` rows, the last one fewer; with None they come as they are read, and nothing is copied.
-    With a `seed` files come in another order in each epoch, and rows are shuffled within windows of `window_rows`;
-    without one they come as they are stored.
+    Batches have `batch_rows` rows, except the last one. If it is None, batches have the size in which they are read,
+    and nothing is copied. With a `seed` each epoch has another order of files, and rows are shuffled within windows of
+    `window_rows`; without a seed rows come in stored order.
     """
 
     files: CuratedFiles
@@ -95,9 +94,9 @@ class CuratedDataset:
     def of_snapshot(
         cls, lake: Lake, name: str, *, columns: Sequence[str] | None = None, where: Any = None, **options: Any
     ) -> CuratedDataset:
-        """The rows of a snapshot: the same whenever it is read. `options` are the fields of this class.
+        """The rows of a snapshot, always the same. `options` are the fields of this class.
 
-        Raises `PermanentError` for a snapshot or a column that is not there.
+        Raises `PermanentError` if the snapshot or a column does not exist.
         """
         return cls._of(CuratedFiles.of_snapshot(lake, name), columns, where, options)
 
@@ -113,7 +112,7 @@ class CuratedDataset:
         where: Any = None,
         **options: Any,
     ) -> CuratedDataset:
-        """What is published now of some days and modes. A rebuild while it is read ends it with an error."""
+        """The published rows of some days and modes. A rebuild during reading ends it with an error."""
         selection = Selection.of(first=first, last=last, modes=modes)
         return cls._of(CuratedFiles.of_selection(lake, selection), columns, where, options)
 
@@ -131,23 +130,23 @@ class CuratedDataset:
 
     @property
     def rows(self) -> int:
-        """The rows of its files; fewer are read where `where` leaves some out."""
+        """The number of rows of its files, without regard to `where`."""
         return sum(version.rows for version in self.files.versions)
 
     def batches(self, *, epoch: int = 0, share: Share | None = None, position: Position | None = None) -> Batches:
-        """The batches of an epoch, or of one reader's share of it; from a `position` on, which names the epoch too."""
+        """The batches of an epoch, or of one reader's share. A `position` says where to start, and its epoch counts."""
         return Batches(self, share or Share(), position or Position(epoch=epoch), begun=position is not None)
 
     def table(self) -> pa.Table:
-        """All rows at once, for what fits into memory."""
+        """All rows at once, if they fit into memory."""
         return pa.Table.from_batches(self.batches(), schema=self.schema)
 
     def pandas(self, *, epoch: int = 0, share: Share | None = None) -> Iterator[pandas.DataFrame]:
-        """The batches as frames of pandas."""
+        """The batches as pandas data frames."""
         return (batch.to_pandas() for batch in self.batches(epoch=epoch, share=share))
 
     def polars(self, *, epoch: int = 0, share: Share | None = None) -> Iterator[polars.DataFrame]:
-        """The batches as frames of Polars, which must be installed."""
+        """The batches as Polars data frames; Polars must be installed."""
         import polars
 
         for batch in self.batches(epoch=epoch, share=share):
@@ -158,7 +157,7 @@ class CuratedDataset:
 
 @dataclass
 class _Window:
-    """Rows that are shuffled together. They begin at `start`, `taken` of them were given out, and `end` follows."""
+    """Rows that are shuffled together, from `start` to `end`. `taken` of them were returned."""
 
     start: Position
     end: Position
@@ -170,22 +169,22 @@ class _Window:
         return int(self.table.num_rows) - self.taken
 
     def take_chunk(self) -> pa.RecordBatch:
-        """The next rows that lie together in memory."""
+        """The next rows that are contiguous in memory."""
         chunk = self.table.slice(self.taken).to_batches()[0]
         self.taken += chunk.num_rows
         return chunk
 
     def take(self, rows: int) -> pa.Table:
-        """The next rows, at most so many."""
-        found = self.table.slice(self.taken, min(rows, self.left))
-        self.taken += found.num_rows
-        return found
+        """The next rows, at most `rows`."""
+        chunk = self.table.slice(self.taken, min(rows, self.left))
+        self.taken += chunk.num_rows
+        return chunk
 
 
 class Batches(Iterator[pa.RecordBatch]):
-    """The batches of one reader. `position` is where it stands behind the last one that was given out.
+    """The batches of one reader. `position` is the position after the last returned batch.
 
-    Reading ahead ends with the last batch, or with `close`.
+    Prefetching ends with the last batch, or with `close`.
     """
 
     def __init__(self, dataset: CuratedDataset, share: Share, position: Position, *, begun: bool) -> None:
@@ -200,36 +199,36 @@ class Batches(Iterator[pa.RecordBatch]):
         self._next = position if begun else self._begin(position)
         self._open: deque[_Window] = deque()
         windows = self._make_windows(self._next)
-        # Unshuffled, a window is a row group that was read ahead anyway.
-        self._windows = windows if dataset.seed is None else next_ahead(windows)
+        # Without shuffling, a window is a row group that is prefetched anyway.
+        self._windows = windows if dataset.seed is None else prefetch_next(windows)
 
     @property
     def position(self) -> Position:
-        """Where reading goes on."""
+        """Where the next batch starts."""
         return replace(self._open[0].start, taken=self._open[0].taken) if self._open else self._next
 
     def __next__(self) -> pa.RecordBatch:
-        wanted = self._dataset.batch_rows
-        self._fill(wanted or 1)
+        batch_rows = self._dataset.batch_rows
+        self._fill(batch_rows or 1)
         if not self._open:
             raise StopIteration
-        batch = self._open[0].take_chunk() if wanted is None else _one_batch(list(self._take(wanted)))
+        batch = self._open[0].take_chunk() if batch_rows is None else _one_batch(list(self._take(batch_rows)))
         self._drop_empty()
         return batch
 
-    def _fill(self, wanted: int) -> None:
-        """Open windows until they have so many rows, or there are no more."""
-        while sum(window.left for window in self._open) < wanted:
+    def _fill(self, rows: int) -> None:
+        """Open windows until they have `rows` rows, or there are no more."""
+        while sum(window.left for window in self._open) < rows:
             window = next(self._windows, None)
             if window is None:
                 return
             self._open.append(window)
             self._drop_empty()
 
-    def _take(self, wanted: int) -> Iterator[pa.Table]:
-        while self._open and wanted:
-            piece = self._open[0].take(wanted)
-            wanted -= piece.num_rows
+    def _take(self, rows: int) -> Iterator[pa.Table]:
+        while self._open and rows:
+            piece = self._open[0].take(rows)
+            rows -= piece.num_rows
             yield piece
             self._drop_empty()
 
@@ -238,7 +237,7 @@ class Batches(Iterator[pa.RecordBatch]):
             self._next = self._open.popleft().end
 
     def close(self) -> None:
-        """End reading ahead; the position stays."""
+        """Stop prefetching; the position is kept."""
         self._next = self.position
         self._open.clear()
         self._windows.close()
@@ -253,7 +252,7 @@ class Batches(Iterator[pa.RecordBatch]):
         dataset = self._dataset
         tables: list[pa.Table] = []
         rows = 0
-        with ThreadPoolExecutor(max(dataset.read_ahead, 1), thread_name_prefix="read-ahead") as pool:
+        with ThreadPoolExecutor(max(dataset.read_ahead, 1), thread_name_prefix="prefetch") as pool:
             try:
                 for file, piece, table in self._read_from(start, pool):
                     tables.append(table)
@@ -269,30 +268,30 @@ class Batches(Iterator[pa.RecordBatch]):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _window(self, start: Position, end: Position, tables: list[pa.Table], pool: Executor) -> _Window:
-        """Of the tables, which are taken away."""
+        """A window of `tables`. The list is cleared."""
         table = pa.concat_tables(tables) if tables else self._dataset.schema.empty_table()
         tables.clear()
         if self._dataset.seed is not None:
             order, columns = self._shuffled(start, table.num_rows), deque(table.columns)
             del table
-            # A column is let go of once it is taken, so a window that is shuffled is not twice in memory.
+            # Each column is released after it was shuffled, so the window is not in memory twice.
             taken = pool.map(partial(pc.take, indices=order), (columns.popleft() for _ in range(len(columns))))
             table = pa.Table.from_arrays(list(taken), schema=self._dataset.schema)
         return _Window(replace(start, taken=0), end, table, start.taken)
 
     def _shuffled(self, start: Position, rows: int) -> Any:
-        """The numbers of the rows of a window, in an order that only this window of this reader and epoch has."""
-        of = (self._dataset.seed or 0, start.epoch, self._share.index, self._share.count, start.window)
-        return pa.array(np.random.default_rng(of).permutation(rows))
+        """A permutation of the rows of a window, specific to this window, reader and epoch."""
+        seed = (self._dataset.seed or 0, start.epoch, self._share.index, self._share.count, start.window)
+        return pa.array(np.random.default_rng(seed).permutation(rows))
 
     def _read_from(self, start: Position, pool: Executor) -> Iterator[tuple[int, Piece, pa.Table]]:
         depth = self._dataset.read_ahead
-        opened = ahead(pool, self._pieces_of, self._parts(start), depth)
-        pieces = (found for of_file in opened for found in of_file)
-        yield from ahead(pool, self._read, pieces, depth)
+        opened = prefetch(pool, self._pieces_of, self._parts(start), depth)
+        pieces = (piece for pieces_of_file in opened for piece in pieces_of_file)
+        yield from prefetch(pool, self._read, pieces, depth)
 
     def _parts(self, start: Position) -> Iterator[tuple[int, int, int]]:
-        """Which rows of which files are in the share, from `start` on: file in the order, first row, end."""
+        """The parts of files in the share, from `start` on: position of the file in the order, first row, end."""
         for file in range(start.file, len(self._order)):
             end = int(self._ends[file])
             rows = self._dataset.files.versions[self._order[file]].rows
@@ -318,11 +317,11 @@ def _order(count: int, seed: int | None, epoch: int) -> Sequence[int]:
     """The files in the order of an epoch."""
     if seed is None:
         return range(count)
-    return [int(each) for each in np.random.default_rng((seed, epoch)).permutation(count)]
+    return [int(number) for number in np.random.default_rng((seed, epoch)).permutation(count)]
 
 
 def _one_batch(pieces: list[pa.Table]) -> pa.RecordBatch:
-    """The rows of all pieces; copied only where they come from more than one place."""
+    """The rows of all pieces, copied only if there is more than one chunk."""
     table = pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces)
     batches = table.to_batches()
     return batches[0] if len(batches) == 1 else table.combine_chunks().to_batches()[0]

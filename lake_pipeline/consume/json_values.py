@@ -1,29 +1,30 @@
-"""Values of a query as JSON: nothing is rounded and nothing is refused.
+"""Query results as JSON: no value is rounded, and every value has a form.
 
-What JSON has no form for becomes text: dates as ISO 8601, bytes as base64, NaN and infinities by name, and
-decimals that a double can't hold exactly.
+Types that JSON lacks become strings: dates as ISO 8601, bytes as base64, NaN and infinities by name, and decimals that
+a double cannot represent exactly.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from lake_pipeline.escaping import lines as escaping
+
 
 def json_line(columns: Iterable[str], row: Iterable[Any]) -> str:
     """One row as a JSON object on one line, with the columns in their order."""
     values = {name: json_value(value) for name, value in zip(columns, row, strict=True)}
-    # The standard library, because integers of 128 bits are values here and the faster one refuses them.
-    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # The standard library, because results may have integers of 128 bits, which orjson rejects.
+    return escaping.json_line(values, allow_nan=False, separators=(",", ":"))
 
 
 def json_value(value: Any) -> Any:
-    """`value` as something that json.dumps writes. Lists, structs and maps keep their shape."""
+    """`value` in a form for json.dumps. Lists, structs and maps keep their structure."""
     match value:
         case None | bool() | int() | str():
             return value
@@ -50,6 +51,6 @@ def _not_finite(value: float) -> str:
 def _decimal(value: Decimal) -> int | float | str:
     if value == value.to_integral_value():
         return int(value)
-    # A JSON number is read as a double nearly everywhere.
+    # Nearly every parser reads a JSON number as a double.
     number = float(value)
     return number if Decimal(repr(number)) == value else str(value)

@@ -1,7 +1,7 @@
-"""The curated table as a DataFrame of Spark: on this machine, on EMR and in Glue.
+"""The curated table as a Spark DataFrame: on this machine, on EMR and in Glue.
 
-Spark is told the schema and exactly the files, so it lists nothing, infers nothing, and reads no file of another day or
-mode. A session is the caller's; nothing here starts one.
+Spark gets the schema and the exact list of files, so it lists nothing, infers nothing, and reads no file of another day
+or mode. The caller provides the session.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from datetime import date
 from functools import partial, reduce
 from typing import TYPE_CHECKING
 
-from lake_pipeline.consume.files import CuratedFiles, FileVersion
+from lake_pipeline.consume.curated_files import CuratedFiles, FileVersion
 from lake_pipeline.errors import PermanentError
-from lake_pipeline.ingest.lake import REQUESTS_AT_ONCE, Lake
 from lake_pipeline.model.selections import Selection
-from lake_pipeline.storage.objects import ObjectStore
-from lake_pipeline.storage.places import Place, S3Place
+from lake_pipeline.storage.location import Location, S3Location
+from lake_pipeline.storage.object_store import CONCURRENT_REQUESTS, ObjectStore
 from lake_pipeline.storage.zones import CURATED, RETAINED, retained_key
+from lake_pipeline.usecases.lake import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -35,10 +35,10 @@ def read_curated(
     snapshot: str | None = None,
     scheme: str = "s3",
 ) -> DataFrame:
-    """Days from `first` to `last`, both included, of some `modes`, with the contract's schema; or a `snapshot`.
+    """Days from `first` to `last`, inclusive, of some `modes`, with the contract's schema; or a `snapshot`.
 
-    `scheme` is that of the file system which Spark reads a bucket with: `s3` on EMR and in Glue, `s3a` elsewhere.
-    Raises `PermanentError` for a snapshot or a column that is not there, and where the selection finds nothing.
+    `scheme` is the URL scheme with which Spark reads a bucket: `s3` on EMR and in Glue, `s3a` elsewhere.
+    Raises `PermanentError` if the snapshot or a column does not exist, and if nothing matches the selection.
     """
     selection = Selection.of(first=first, last=last, modes=modes)
     if snapshot is None:
@@ -48,7 +48,7 @@ def read_curated(
     if columns is not None:
         files = files.with_columns(columns)
     if not files.versions:
-        raise PermanentError("Nothing is published of this selection.")
+        raise PermanentError("No published files match this selection.")
     return _frame(spark, files, scheme)
 
 
@@ -56,9 +56,9 @@ def _frame(spark: SparkSession, files: CuratedFiles, scheme: str) -> DataFrame:
     from pyspark.sql import DataFrame
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="find") as pool:
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="find") as pool:
         keys = list(pool.map(partial(_key, files.store), files.versions))
-    root = _root(files.place, scheme)
+    root = _root(files.location, scheme)
     frames = [
         spark.read.schema(from_arrow_schema(files.schema))
         .option("basePath", root + zone)
@@ -70,13 +70,13 @@ def _frame(spark: SparkSession, files: CuratedFiles, scheme: str) -> DataFrame:
 
 
 def _key(store: ObjectStore, version: FileVersion) -> str:
-    """Where the version stands now."""
-    found = store.stat(version.key)
-    return version.key if found and found.etag == version.etag else retained_key(version.key, version.etag)
+    """The current key of the version."""
+    info = store.stat(version.key)
+    return version.key if info and info.etag == version.etag else retained_key(version.key, version.etag)
 
 
-def _root(place: Place, scheme: str) -> str:
-    """The lake as Spark writes it, ending in a slash."""
-    if isinstance(place, S3Place):
-        return f"{scheme}://{place.bucket}/{place.prefix}"
-    return f"file://{place.path}/"
+def _root(location: Location, scheme: str) -> str:
+    """The root of the lake as a URL for Spark, ending in a slash."""
+    if isinstance(location, S3Location):
+        return f"{scheme}://{location.bucket}/{location.prefix}"
+    return f"file://{location.path}/"

@@ -1,7 +1,7 @@
-"""PyTorch over a `CuratedDataset`: batches of tensors in the order of an epoch, or single rows by their number.
+"""PyTorch datasets over a `CuratedDataset`: batches of tensors in the order of an epoch, or rows by number.
 
-Numbers, booleans and times become tensors (times as integers: microseconds, or days); everything else stays a list.
-Needs the extra `torch`.
+Numbers, booleans and times become tensors (times as integers: microseconds, or days); other columns are lists. Needs
+the extra `torch`.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ import torch
 import torch.distributed
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from lake_pipeline.consume.curated_files import OpenFile
 from lake_pipeline.consume.dataset import Batches, CuratedDataset, Position, Share
-from lake_pipeline.consume.files import OpenFile
 from lake_pipeline.errors import PermanentError
 
 KEPT_GROUPS = 8
 """Row groups that `CuratedRows` keeps decoded."""
 
 Fill = Mapping[str, Any]
-"""What stands for null, by column."""
+"""The replacement for null, by column."""
 
 
 class CuratedBatches(IterableDataset[dict[str, Any]]):
-    """Batches as dicts of tensors: give it to a `DataLoader` with `batch_size=None`.
+    """Batches as dicts of tensors, for a `DataLoader` with `batch_size=None`.
 
-    Ranks and the loader's workers share each epoch, so that every row is in exactly one batch. `ranks` is what
-    `torch.distributed` says where it is in use, else 1. `set_epoch` makes the next order; `state_dict` and
-    `load_state_dict` (without workers, or through a loader that asks each worker) keep where a reader stands.
+    Ranks and the loader's workers divide each epoch, so that every row is in exactly one batch. `ranks` comes from
+    `torch.distributed` if it is initialized, otherwise it is 1. `set_epoch` changes the order. `state_dict` and
+    `load_state_dict` save the position (without workers, or with a loader that calls them in each worker).
     """
 
     def __init__(
         self, dataset: CuratedDataset, *, rank: int | None = None, ranks: int | None = None, fill: Fill | None = None
     ) -> None:
         super().__init__()
-        together = torch.distributed.is_available() and torch.distributed.is_initialized()
+        is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._dataset = dataset
-        self._rank = rank if rank is not None else torch.distributed.get_rank() if together else 0
-        self._ranks = ranks if ranks is not None else torch.distributed.get_world_size() if together else 1
+        self._rank = rank if rank is not None else torch.distributed.get_rank() if is_distributed else 0
+        self._ranks = ranks if ranks is not None else torch.distributed.get_world_size() if is_distributed else 1
         self._fill = fill or {}
         self._epoch = 0
         self._position: Position | None = None
         self._batches: Batches | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """From the next iteration on, the order of this epoch, from its beginning."""
+        """Start the next iteration at the beginning of this epoch."""
         self._epoch, self._position, self._batches = epoch, None, None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -68,21 +68,21 @@ class CuratedBatches(IterableDataset[dict[str, Any]]):
             self._batches.close()
 
     def state_dict(self) -> dict[str, int]:
-        """Where the reader stands."""
+        """The position of the reader."""
         position = self._batches.position if self._batches else self._position or Position(epoch=self._epoch)
         return position.as_json()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from there with the next iteration."""
+        """Start the next iteration at this position."""
         self._position = Position.of_json(state)
         self._epoch = self._position.epoch
 
 
 class CuratedRows(Dataset[dict[str, Any]]):
-    """Rows by their number, for samplers. Reading one decodes its row group, of which the last few are kept.
+    """Rows by number, for samplers. Reading a row decodes its row group; the last few row groups are cached.
 
-    Random order over much data is what `CuratedBatches` is for. Raises `PermanentError` for a dataset with a filter on
-    values: only who has read all rows knows how many fit.
+    Use `CuratedBatches` for random order over much data. Raises `PermanentError` for a dataset with a filter on values,
+    because its number of rows is unknown before all are read.
     """
 
     def __init__(self, dataset: CuratedDataset, *, fill: Fill | None = None, kept_groups: int = KEPT_GROUPS) -> None:
@@ -102,22 +102,22 @@ class CuratedRows(Dataset[dict[str, Any]]):
         return self.__getitems__([number])[0]
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """The rows of a batch; those of one row group are taken together."""
-        places = [self._place(number) for number in numbers]
+        """The rows of a batch, decoded row group by row group."""
+        locations = [self._locate(number) for number in numbers]
         rows: list[dict[str, Any]] = [{}] * len(numbers)
-        for group in dict.fromkeys((file, group) for file, group, _ in places):
-            wanted = [index for index, place in enumerate(places) if place[:2] == group]
-            taken = self._group(*group).take([places[index][2] for index in wanted])
-            made = tensors(taken.combine_chunks().to_batches()[0], self._fill)
-            for at, index in enumerate(wanted):
-                rows[index] = {name: values[at] for name, values in made.items()}
+        for group in dict.fromkeys((file, group) for file, group, _ in locations):
+            indices = [index for index, location in enumerate(locations) if location[:2] == group]
+            taken = self._group(*group).take([locations[index][2] for index in indices])
+            columns = tensors(taken.combine_chunks().to_batches()[0], self._fill)
+            for at, index in enumerate(indices):
+                rows[index] = {name: values[at] for name, values in columns.items()}
         return rows
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": {}, "_groups": OrderedDict()}
 
-    def _place(self, number: int) -> tuple[int, int, int]:
-        """File, row group and row in it."""
+    def _locate(self, number: int) -> tuple[int, int, int]:
+        """File, row group, and row in the row group."""
         count = len(self)
         if not -count <= number < count:
             raise IndexError(number)
@@ -131,29 +131,29 @@ class CuratedRows(Dataset[dict[str, Any]]):
         raise AssertionError("a file has the rows that were counted when it was opened")
 
     def _file(self, number: int) -> OpenFile:
-        # A worker that was forked has what its parent has opened, and must not share connections with it.
+        # A forked worker must not share the connections of its parent.
         own = os.getpid(), number
         if own not in self._opened:
             self._opened[own] = self._files.open(self._files.versions[number])
         return self._opened[own]
 
     def _group(self, file: int, group: int) -> pa.Table:
-        found = self._groups.pop((file, group), None)
-        if found is None:
+        table = self._groups.pop((file, group), None)
+        if table is None:
             opened = self._file(file)
             begin = sum(opened.group_rows[:group])
             [piece] = opened.pieces(begin, begin + opened.group_rows[group], frozenset([group]))
-            found = self._files.read(piece, None)
-        self._groups[file, group] = found
+            table = self._files.read(piece, None)
+        self._groups[file, group] = table
         while len(self._groups) > self._kept_groups:
             self._groups.popitem(last=False)
-        return found
+        return table
 
 
 def tensors(batch: pa.RecordBatch, fill: Fill | None = None) -> dict[str, Any]:
-    """The columns of a batch: tensors of what PyTorch has a type for, lists of the rest.
+    """The columns of a batch: tensors if PyTorch has the type, otherwise lists.
 
-    Nulls of fractions are NaN. Raises `PermanentError` for nulls of other tensors for which `fill` has no value.
+    Nulls in floating-point columns are NaN. Raises `PermanentError` for nulls in other tensors without a `fill`.
     """
     return {
         name: _tensor(name, column, (fill or {}).get(name))
@@ -167,8 +167,8 @@ def _tensor(name: str, column: pa.Array, fill: Any) -> Any:
         return column.to_pylist()
     if column.null_count and not pa.types.is_floating(column.type):
         raise PermanentError(
-            f"Column {name} has nulls, which a tensor of {column.type} has no value for: say what stands for them "
-            f"(fill={{{name!r}: 0}}), or leave these rows out (where=~pc.field({name!r}).is_null())."
+            f"Column {name} has nulls, which a tensor of {column.type} cannot represent: replace them "
+            f"(fill={{{name!r}: 0}}), or exclude these rows (where=~pc.field({name!r}).is_null())."
         )
     return torch.from_numpy(np.array(column.to_numpy(zero_copy_only=False)))
 

@@ -1,1 +1,1 @@
-"""What a curated row is: columns, types, names, how they are inferred and grow, and what is rescued."""
+"""The curated schema: columns, types, names, inference, evolution, and rescued values. No storage, no ledger."""

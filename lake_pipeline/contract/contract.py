@@ -1,7 +1,7 @@
 """The contract: the columns of the curated table, their types and the JSON paths they come from.
 
-It is a value. Growing one gives another; the ledger stores each version and decides, by compare-and-set, which
-one is in force.
+A contract is an immutable value; evolution returns a new one. The ledger stores each version and decides, by
+compare-and-set, which one is current.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake_pipeline.contract.admission import MOST_RESCUED, admit, heeded
+from lake_pipeline.contract.admission import MAX_RESCUED, admit, evolvable
 from lake_pipeline.contract.compatibility import reads_as
 from lake_pipeline.contract.naming import column_name
+from lake_pipeline.contract.parser_rules import ParserRules
 from lake_pipeline.contract.paths import Path, show_path
-from lake_pipeline.contract.reading import Reading
 from lake_pipeline.contract.rules import Rules
 from lake_pipeline.contract.shapes import EMPTY, Kind, Shape
 from lake_pipeline.contract.widening import wider, wider_at, wider_type
@@ -29,7 +29,7 @@ PROVENANCE_FIELDS = (
     pa.field("_record", pa.int64(), nullable=False),
     pa.field("_batch_id", pa.string(), nullable=False),
 )
-"""`_rescued`: JSON text, path → value, of what fits no column; `_record`: index in the file, from 0."""
+"""`_rescued`: JSON text, path → value, of values that fit no column; `_record`: index in the file, from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ class Column:
 class Contract:
     """One version of the contract. `root` is the shape of a whole record, `names` maps paths to (name, since).
 
-    Version 0 is a contract that was never stored. `rules` decide how it grows, and `rescued` are fields that got no
-    column since it was taken up; neither is a part of what is stored.
+    Version 0 was never stored. `rules` control evolution, and `rescued` are fields that got no column since the
+    contract was loaded; neither is stored.
     """
 
     version: int = 0
@@ -61,31 +61,32 @@ class Contract:
     rules: Rules = field(default_factory=Rules, compare=False)
     rescued: tuple[Path, ...] = field(default=(), compare=False)
 
-    def under(self, rules: Rules) -> Contract:
-        """This contract, growing under `rules` from now on.
+    def with_rules(self, rules: Rules) -> Contract:
+        """This contract with `rules` for its further evolution.
 
-        Raises `SettingsError` where they exclude a part of what is stored as one text.
+        Raises `SettingsError` if they exclude a part of a column that is stored as JSON text.
         """
         for path in rules.excluded:
             for size in range(1, len(path)):
-                around = self.root.at(path[:size])
-                if around is not None and around.kind is Kind.JSON:
+                outer = self.root.at(path[:size])
+                if outer is not None and outer.kind is Kind.JSON:
                     raise SettingsError(
                         "LAKE_CONTRACT_FILE",
                         f"paths.{show_path(path)!r} can't be excluded: the contract has {show_path(path[:size])} "
-                        "as a column that is kept as JSON; exclude that",
+                        "as a JSON column; exclude that column",
                     )
         root = self.root
         for path, rule in rules.paths.items():
-            found = root.at(path)
-            if rule.pin is not None and rule.pin.kind is Kind.TEXT and found is not None and found.kind is Kind.STRING:
-                # The same column, which takes numbers too from now on: at once, not with the first record that is odd.
+            current = root.at(path)
+            is_string = current is not None and current.kind is Kind.STRING
+            if is_string and rule.pin is not None and rule.pin.kind is Kind.TEXT:
+                # The same column, which accepts numbers too from now on: at once, not with the first number.
                 root = root.overlaid(path, rule.pin)
         return replace(self, root=root, rules=rules, rescued=())
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The typed columns in order of appearance. Paths of which no value was seen yet have none."""
+        """The typed columns in order of appearance. Paths without any value so far have none."""
         names = self.names or {}
         leaves = dict(self.root.leaves())
         return tuple(
@@ -95,18 +96,18 @@ class Contract:
         )
 
     @cached_property
-    def reading(self) -> Reading:
-        """How records are read under this contract and its rules."""
-        return Reading(self.root, self.rules, self.rescued)
+    def parser_rules(self) -> ParserRules:
+        """How parsers read records under this contract and its rules."""
+        return ParserRules(self.root, self.rules, self.rescued)
 
     @cached_property
     def parse_schema(self) -> pa.Schema:
-        """The schema of records that were read, keys as in the JSON."""
-        return pa.schema([pa.field(key, shape.parse_type) for key, shape in self.reading.root.fields.items()])
+        """The schema of parsed records, with the keys of the JSON."""
+        return pa.schema([pa.field(key, shape.parse_type) for key, shape in self.parser_rules.root.fields.items()])
 
     @cached_property
-    def shown(self) -> tuple[tuple[str, str], ...]:
-        """The columns as evidence names them: shown path and kind."""
+    def evidence_keys(self) -> tuple[tuple[str, str], ...]:
+        """The keys of the columns in evidence: path as text and kind."""
         return tuple((show_path(column.path), column.shape.kind.value) for column in self.columns)
 
     def since(self, path: Path) -> int:
@@ -121,18 +122,18 @@ class Contract:
     def _arrow_schema(self) -> pa.Schema:
         return pa.schema([*(_field(column) for column in self.columns), *PROVENANCE_FIELDS])
 
-    def grown(self, seen: Shape) -> Contract:
-        """This contract with what its rules admit of `seen`, the shape of records; itself where that is nothing."""
+    def evolved(self, seen: Shape) -> Contract:
+        """This contract with the parts of `seen` that its rules admit; itself if there are none."""
         admission = admit(self.root, seen, self.rules)
-        root = self.root.grown(admission.shape)
-        rescued = tuple(dict.fromkeys([*self.rescued, *admission.rescued]))[:MOST_RESCUED]
+        root = self.root.evolved(admission.shape)
+        rescued = tuple(dict.fromkeys([*self.rescued, *admission.rescued]))[:MAX_RESCUED]
         if root == self.root and rescued == self.rescued:
             return self
-        grown = replace(self, root=root, names=self._named(root), rescued=rescued)
-        if grown.columns == self.columns:
-            # The same schema, not an equal one: writers begin a new file where it changes.
-            grown.__dict__["_arrow_schema"] = self._arrow_schema
-        return grown
+        evolved = replace(self, root=root, names=self._named(root), rescued=rescued)
+        if evolved.columns == self.columns:
+            # The same schema object, not an equal one: writers start a new file if it changes.
+            evolved.__dict__["_arrow_schema"] = self._arrow_schema
+        return evolved
 
     def _named(self, root: Shape) -> dict[Path, tuple[str, int]]:
         names = dict(self.names or {})
@@ -144,37 +145,37 @@ class Contract:
         return names
 
     def widenings(self, seen: Shape) -> dict[Path, Shape]:
-        """The columns that would have to be wider to hold what was `seen`: path → the shape that holds both."""
-        root = wider(self.root, heeded(seen, self.rules))
+        """The columns that must be widened to hold `seen`: path → the shape that holds both."""
+        root = wider(self.root, evolvable(seen, self.rules))
         if root is self.root:
             return {}
-        wanted = dict(root.leaves())
-        return {path: wanted[path] for path, shape in self.root.leaves() if wanted[path] is not shape}
+        shapes = dict(root.leaves())
+        return {path: shapes[path] for path, shape in self.root.leaves() if shapes[path] is not shape}
 
     def widened(self, paths: Iterable[Path], seen: Shape) -> Contract:
-        """This contract with the columns at `paths` made wider, so that they hold what was `seen`."""
+        """This contract with the columns at `paths` widened to hold `seen`."""
         root = self.root
         for path in paths:
             root = wider_at(root, path, seen)
         return self if root is self.root else replace(self, root=root)
 
     def narrower_than(self, other: Contract) -> tuple[Column, ...]:
-        """The columns, as they are here, that `other` has made wider: files that hold them must be rewritten."""
-        theirs = {column.path: column.type for column in other.columns}
+        """The columns of this contract that are wider in `other`: files that have them must be rewritten."""
+        types = {column.path: column.type for column in other.columns}
         return tuple(
             column
             for column in self.columns
-            if not column.type.equals(wider_type(column.type, theirs.get(column.path, column.type)))
+            if not column.type.equals(wider_type(column.type, types.get(column.path, column.type)))
         )
 
     def merged(self, newer: Contract) -> Contract:
-        """The union of this contract, which is in force, and `newer`, which parts were written with.
+        """The union of this contract, which is current, and `newer`, with which data files were written.
 
-        Returns this one where `newer` adds nothing; a column that is wider in `newer` is wider in the union. Raises
-        `ContractMoved` where parts written with `newer` would not fit the union, because they have a narrower
-        column or another type: they must be converted again with this contract.
+        Returns this contract if `newer` adds nothing. A column that is wider in `newer` is wider in the union. Raises
+        `ContractMoved` if files written with `newer` would not fit the union, because a column is narrower or has
+        another type: they must be converted again with this contract.
         """
-        root = wider(self.root.grown(newer.root), newer.root)
+        root = wider(self.root.evolved(newer.root), newer.root)
         names = dict(self.names or {})
         taken = {name for name, _ in names.values()}
         for path, (name, _) in (newer.names or {}).items():
@@ -187,11 +188,11 @@ class Contract:
 
     def _must_read(self, written: Contract) -> None:
         if not set(self.names or {}) <= {path for path, _ in self.root.leaves()}:
-            raise ContractMoved("A path that was a value became an object, or the other way round.")
-        mine = {column.path: column for column in self.columns}
+            raise ContractMoved("A path changed from a value to an object, or from an object to a value.")
+        columns = {column.path: column for column in self.columns}
         for column in written.columns:
-            found = mine.get(column.path)
-            if found is None or found.name != column.name or not reads_as(column.shape, found.shape):
+            own_column = columns.get(column.path)
+            if own_column is None or own_column.name != column.name or not reads_as(column.shape, own_column.shape):
                 raise ContractMoved(f"{show_path(column.path)} got another name or type in contract {self.version}.")
 
     def with_version(self, version: int) -> Contract:

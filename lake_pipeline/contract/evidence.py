@@ -1,7 +1,7 @@
-"""Evidence: what was seen at each JSON path, as counts that add up over blocks, batches and years.
+"""Evidence: the values seen at each JSON path, as counts that are added up over blocks and batches.
 
-It explains a contract to people and remembers which columns would have become wider. It decides nothing, and it
-is bounded: raw data may hold any number of different paths.
+It explains a contract, and it records which columns could not be widened. It makes no decisions. Its size is limited:
+raw data may have any number of different paths.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 from lake_pipeline.contract.shapes import Shape
 
 ALL = ""
-"""The path under which the rows themselves are counted: what shares are shares of."""
+"""The path under which all rows are counted: the denominator of shares."""
 
-MOST_PATHS = 5000
-"""Paths that are kept beside those of columns. Keys that are data would give millions."""
+MAX_PATHS = 5000
+"""Limit on paths without a column. If keys are data, there may be millions."""
 
-LONGEST_PATH = 500
-"""Characters of a path; longer ones are not kept. An index of PostgreSQL holds 2,700 bytes."""
+MAX_PATH_LENGTH = 500
+"""Characters of a path; longer ones are not counted. A PostgreSQL index entry has at most 2,700 bytes."""
 
 EARLIER = "[earlier]"
-"""The mark of `_rescued` on values of a key that stood more than once; their kind here is `repeated`."""
+"""The suffix in `_rescued` for earlier values of a repeated key; their kind here is `repeated`."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """`rows` with a value of one kind at one path; `first` and `last` are the lowest and highest of their file_ids."""
+    """`rows` with a value of one kind at one path; `first` and `last` are their lowest and highest file_id."""
 
     rows: int
     first: int
@@ -39,40 +39,40 @@ class Seen:
 
 @dataclass
 class Evidence:
-    """What some rows held: (shown path, kind) → how often. A kind is that of the column, or of what was rescued.
+    """Values of some rows: (path as text, kind) → counts. The kind is that of the column or of the rescued value.
 
-    `wishes` are columns that met fractions and could not become wider: shown path → the shape that would hold both.
+    `wanted_widenings` are columns that met fractions and could not be widened: path as text → the shape for both.
     """
 
     seen: dict[tuple[str, str], Seen] = field(default_factory=dict)
-    wishes: dict[str, Shape] = field(default_factory=dict)
+    wanted_widenings: dict[str, Shape] = field(default_factory=dict)
 
     def note(self, path: str, kind: str, seen: Seen) -> None:
-        """Count `seen` too. Beyond `MOST_PATHS` only what was seen before is counted."""
-        known = self.seen.get((path, kind))
-        if known is not None:
-            self.seen[path, kind] = known + seen
-        elif len(path) <= LONGEST_PATH:
+        """Add `seen` to the counts."""
+        counted = self.seen.get((path, kind))
+        if counted is not None:
+            self.seen[path, kind] = counted + seen
+        elif len(path) <= MAX_PATH_LENGTH:
             self.seen[path, kind] = seen
 
     def note_rescued(self, path: str, kind: str, seen: Seen) -> None:
-        """Count a value that fits no column, at a path that may be one of millions."""
+        """Count a value that fits no column. Above `MAX_PATHS`, only paths that are already counted."""
         if path.endswith(EARLIER):
             path, kind = path.removesuffix(EARLIER), "repeated"
-        if (path, kind) in self.seen or len(self.seen) < MOST_PATHS:
+        if (path, kind) in self.seen or len(self.seen) < MAX_PATHS:
             self.note(path, kind, seen)
 
     def add(self, other: Evidence) -> None:
-        """Count what `other` counted."""
+        """Add the counts of `other`."""
         for (path, kind), seen in other.seen.items():
             self.note(path, kind, seen)
-        self.wishes.update(other.wishes)
+        self.wanted_widenings.update(other.wanted_widenings)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
         return {
             "seen": [[path, kind, seen.rows, seen.first, seen.last] for (path, kind), seen in self.seen.items()],
-            "wishes": {path: shape.to_json() for path, shape in self.wishes.items()},
+            "wishes": {path: shape.to_json() for path, shape in self.wanted_widenings.items()},
         }
 
     @classmethod
@@ -80,5 +80,5 @@ class Evidence:
         """The inverse of `to_json`."""
         return cls(
             seen={(path, kind): Seen(rows, first, last) for path, kind, rows, first, last in data["seen"]},
-            wishes={path: Shape.from_json(shape) for path, shape in data["wishes"].items()},
+            wanted_widenings={path: Shape.from_json(shape) for path, shape in data["wishes"].items()},
         )

@@ -1,4 +1,4 @@
-"""Types of curated columns as Hive, Glue and Athena write them."""
+"""Names of column types in Hive, Glue and Athena."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLAIN = (
 
 
 def hive_type(type_: pa.DataType) -> str:
-    """The name of a type: `bigint`, `array<struct<a:string>>`. Raises ValueError for one that Hive does not have."""
+    """The name of a type: `bigint`, `array<struct<a:string>>`. Raises ValueError if Hive has no such type."""
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
         return f"array<{hive_type(type_.value_type)}>"
     if pa.types.is_map(type_):

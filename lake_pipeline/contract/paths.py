@@ -1,4 +1,4 @@
-"""JSON paths as people write them: `database_specific.review_status`, with quotes around odd keys.
+"""JSON paths as text: `database_specific.review_status`, with quotes around unusual keys.
 
 A path is a tuple of object keys. It never points into a list.
 """
@@ -11,7 +11,7 @@ import re
 Path = tuple[str, ...]
 
 _PLAIN = re.compile(r'[^\s."\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+')
-"""Keys that stand as they are: without control characters and lone surrogates, which terminals and databases refuse."""
+"""Keys without quotes: no control characters and lone surrogates, which terminals and databases refuse."""
 _STEP = re.compile(r'(?P<plain>[^\s."\\]+)|(?P<quoted>"(?:[^"\\]|\\.)*")')
 
 
@@ -21,7 +21,7 @@ def show_path(path: Path) -> str:
 
 
 def parse_path(text: str) -> Path:
-    """`a."b.c"` as `("a", "b.c")`. Raises ValueError that says where the path is malformed."""
+    """`a."b.c"` as `("a", "b.c")`. Raises ValueError with the position of a syntax error."""
     steps: list[str] = []
     position = 0
     while True:

@@ -1,6 +1,6 @@
-"""Rescue: fit a record into its shape, and keep as JSON text whatever does not fit.
+"""Rescue: fit a record into its shape, and keep the values that do not fit as JSON text.
 
-No value is dropped: it is in its column, or in `_rescued` under its path, as exactly as it was written.
+No value is lost: it is in its column, or in `_rescued` under its path, exactly as it was written.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from lake_pipeline.contract.moments import Inexact, made
 from lake_pipeline.contract.paths import Path, show_path
+from lake_pipeline.contract.scalars import Inexact, cast_text
 from lake_pipeline.contract.shapes import MADE_FROM_TEXT, Kind, Shape
 
 EXACT_INT = 2**53
@@ -20,11 +20,11 @@ EXACT_INT = 2**53
 
 
 INT64 = range(-(2**63), 2**63)
-"""Integers that a column of integers holds."""
+"""The values of a column of integers."""
 
 
 class Number:
-    """A number that no column holds exactly (beyond 64 bits, not finite), kept as it was written."""
+    """A number that no column can store exactly (beyond 64 bits, or not finite), kept as its text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -34,22 +34,22 @@ class Number:
 
 
 class Repeated(dict[str, Any]):
-    """An object in which keys stood more than once: the last value counts, `earlier` holds the others in order."""
+    """An object with repeated keys: the last value of a key counts, `earlier` has the others in order."""
 
     __slots__ = ("earlier",)
     earlier: tuple[tuple[str, Any], ...]
 
 
 class Source:
-    """A value with the text it was written as, for columns that are made from text."""
+    """A value with its JSON text, for columns that are cast from text."""
 
     def __init__(self, text: str, value: Any) -> None:
         self.text = text
         self.value = value
 
 
-MANY = 1000
-"""Items of a long list that are looked at together; most of them are fine as they are."""
+SLICE_VALUES = 1000
+"""Items of a long list that are checked together; most of them need no change."""
 
 _AS_IT_IS: Mapping[Kind, frozenset[type]] = {
     Kind.BOOL: frozenset({bool, type(None)}),
@@ -59,19 +59,19 @@ _AS_IT_IS: Mapping[Kind, frozenset[type]] = {
     Kind.LIST: frozenset({list, type(None)}),
     Kind.STRUCT: frozenset({dict, type(None)}),
 }
-"""The types of values that may stand as they are in a column of some kind."""
+"""For each kind of column, the types of values that may need no change."""
 
 
 _SCALARS: Mapping[Kind, type] = {Kind.BOOL: bool, Kind.INT: int, Kind.DOUBLE: float, Kind.STRING: str}
-"""The type of the values that a column of some kind holds."""
+"""For each kind of column, the type of its values."""
 
 
 class Misfit(Exception):
-    """A value that does not fit; raised and caught inside this module."""
+    """A value that does not fit. Raised and caught inside this module."""
 
 
 def fit(record: dict[str, Any], root: Shape) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The part of `record` that fits `root` (same keys), and what was rescued: shown path → value."""
+    """The part of `record` that fits `root` (same keys), and the rescued values: path as text → value."""
     rescued: dict[str, Any] = {}
     return _fit_struct(record, root, (), rescued), rescued
 
@@ -95,7 +95,7 @@ def _fit_struct(value: dict[str, Any], shape: Shape, path: Path, rescued: dict[s
 
 
 def _plain(value: Any) -> Any:
-    """A value without the texts that its parts were written as."""
+    """A value without the JSON texts of its parts."""
     if isinstance(value, Source):
         return value.value
     if isinstance(value, dict):
@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
 
 
 def _fit_column(key: str, value: Any, shape: Shape | None, fitted: dict[str, Any]) -> bool:
-    """Put `value` into `fitted` as far as its column can hold it; False where something is left over."""
+    """Put the part of `value` that its column can hold into `fitted`. False if something is left over."""
     if shape is None or shape.storable is None:
         return False
     if shape.kind in MADE_FROM_TEXT:
@@ -120,14 +120,14 @@ def _fit_column(key: str, value: Any, shape: Shape | None, fitted: dict[str, Any
 
 def _fit_text(key: str, source: Source, shape: Shape, fitted: dict[str, Any]) -> bool:
     try:
-        fitted[key] = made(source.text, shape)
+        fitted[key] = cast_text(source.text, shape)
     except Inexact:
         return False
     return True
 
 
 def _fit_value(value: Any, shape: Shape, lost: list[Any]) -> Any:
-    """`value` as the column holds it. Untyped parts go to `lost`; raises Misfit where a typed part does not fit."""
+    """`value` for its column. Untyped parts go to `lost`. Raises Misfit if a typed part does not fit."""
     if value is None:
         return None
     if shape.storable is None:
@@ -143,30 +143,30 @@ def _fit_value(value: Any, shape: Shape, lost: list[Any]) -> Any:
 
 
 def _fit_items(values: list[Any], shape: Shape, lost: list[Any]) -> list[Any]:
-    if len(values) < MANY:
+    if len(values) < SLICE_VALUES:
         return [_fit_value(child, shape, lost) for child in values]
     # Item by item costs microseconds and a second copy: half a minute and half a gigabyte for a record of 30 MB.
     fitted = values
-    for first in range(0, len(values), MANY):
-        some = values[first : first + MANY]
-        if not _fit_as_they_are(some, shape):
+    for first in range(0, len(values), SLICE_VALUES):
+        items = values[first : first + SLICE_VALUES]
+        if not _fit_as_they_are(items, shape):
             fitted = values[:] if fitted is values else fitted
-            fitted[first : first + MANY] = [_fit_value(child, shape, lost) for child in some]
+            fitted[first : first + SLICE_VALUES] = [_fit_value(child, shape, lost) for child in items]
     return fitted
 
 
 def _fit_fields(value: dict[str, Any], shape: Shape, lost: list[Any]) -> dict[str, Any]:
-    """An object as the column holds it: itself where nothing in it changes, for there may be millions."""
+    """An object for its column. It is not copied if nothing changes, since there may be millions."""
     fitted = value
     for key, child in value.items():
-        kept = _fit_value(child, shape.fields[key], lost)
-        if kept is not child:
-            fitted = {**fitted, key: kept}
+        fitted_child = _fit_value(child, shape.fields[key], lost)
+        if fitted_child is not child:
+            fitted = {**fitted, key: fitted_child}
     return fitted
 
 
 def _fit_as_they_are(values: list[Any], shape: Shape) -> bool:
-    """Whether `_fit_value` would give each of them back equal, and nothing lost; False also where it is hard to say."""
+    """Whether `_fit_value` would return each value unchanged, without losses. False also if unknown."""
     if not shape.is_settled or shape.kind not in _AS_IT_IS or not set(map(type, values)) <= _AS_IT_IS[shape.kind]:
         return False
     match shape.kind:
@@ -177,9 +177,9 @@ def _fit_as_they_are(values: list[Any], shape: Shape) -> bool:
         case Kind.LIST if shape.item is not None:
             return _fit_as_they_are(list(chain.from_iterable(filter(None, values))), shape.item)
         case Kind.STRUCT:
-            found = by_key(filter(None, values))
-            return found.keys() <= shape.fields.keys() and all(
-                _fit_as_they_are(inside, shape.fields[key]) for key, inside in found.items()
+            children = by_key(filter(None, values))
+            return children.keys() <= shape.fields.keys() and all(
+                _fit_as_they_are(inside, shape.fields[key]) for key, inside in children.items()
             )
         case _:
             return True
@@ -187,11 +187,11 @@ def _fit_as_they_are(values: list[Any], shape: Shape) -> bool:
 
 def by_key(objects: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The values of each key, in order of appearance."""
-    found: defaultdict[str, list[Any]] = defaultdict(list)
+    children: defaultdict[str, list[Any]] = defaultdict(list)
     for value in objects:
         for key, child in value.items():
-            found[key].append(child)
-    return found
+            children[key].append(child)
+    return children
 
 
 def _fit_scalar(value: Any, kind: Kind) -> Any:
@@ -201,14 +201,14 @@ def _fit_scalar(value: Any, kind: Kind) -> Any:
 
 
 def _fits_as_it_is(value: Any, kind: Kind) -> bool:
-    """Whether a column of `kind` holds `value`, which is no list and no object, without a change."""
-    # Types are compared, not matched: this is asked for every value of every record with a surprise.
-    found = type(value)
-    return found is _SCALARS.get(kind) and (found is not str or is_unicode(value))
+    """Whether a column of `kind` stores the scalar `value` without a change."""
+    # Types are compared, not matched, for speed: this runs for every value of every record that does not fit.
+    type_ = type(value)
+    return type_ is _SCALARS.get(kind) and (type_ is not str or is_unicode(value))
 
 
 def is_unicode(text: str) -> bool:
-    """False for text with lone surrogates, which no UTF-8 column can hold."""
+    """False for text with lone surrogates, which have no UTF-8 encoding."""
     if text.isascii():
         return True
     try:
@@ -219,14 +219,17 @@ def is_unicode(text: str) -> bool:
 
 
 def to_text(rescued: dict[str, Any]) -> str:
-    """Rescued values as one JSON object, sorted by path. Numbers stand as they were written, lone surrogates as
-    `\\ud800`.
-    """
+    """Rescued values as one JSON object, sorted by path. Numbers are unchanged, lone surrogates become `\\ud800`."""
     return _text({path: rescued[path] for path in sorted(rescued)})
 
 
+def record_text(record: dict[str, Any]) -> str:
+    """A record as one JSON object, with its keys in their order and repeated ones first."""
+    return _text(record)
+
+
 def without(record: dict[str, Any], path: Path) -> None:
-    """Take what stands at `path` out of `record`, also where keys stand more than once."""
+    """Remove the value at `path` from `record`, also from objects with repeated keys."""
     key, rest = path[0], path[1:]
     if not rest:
         record.pop(key, None)
@@ -240,9 +243,9 @@ def without(record: dict[str, Any], path: Path) -> None:
 
 
 def add_rescued(text: str | None, path: str, value: Any) -> str:
-    """`text`, what was rescued before (as `to_text` gives it), with `value` at `path` beside it.
+    """`text`, the output of `to_text`, with `value` added at `path`.
 
-    What stands there stays as it is, and so does a value that was rescued at this path already.
+    Existing values do not change, including a value that was already rescued at this path.
     """
     if text is None or text == "{}":
         return to_text({path: value})
@@ -259,19 +262,25 @@ def _text(value: Any) -> str:
     if kind is dict:
         return "{" + ",".join([f"{_string(key)}:{_text(child)}" for key, child in value.items()]) + "}"
     if kind is list:
-        # Two frames of Python for each level: a value may be as deep as records are, and there is a limit to them.
-        return "[" + ",".join([",".join(map(_text, value[at : at + MANY])) for at in range(0, len(value), MANY)]) + "]"
+        # Two Python frames for each level: values may be as deep as records, and the number of frames is limited.
+        return (
+            "["
+            + ",".join(
+                [",".join(map(_text, value[at : at + SLICE_VALUES])) for at in range(0, len(value), SLICE_VALUES)]
+            )
+            + "]"
+        )
     if kind is Repeated:
         pairs = [*value.earlier, *value.items()]
         return "{" + ",".join([f"{_string(key)}:{_text(child)}" for key, child in pairs]) + "}"
     if kind is Number:
-        # NaN and Infinity are no JSON numbers, so readers get them as strings.
+        # NaN and Infinity are not valid JSON numbers, so readers get them as strings.
         return str(value.text) if value.text.lstrip("-")[:1].isdigit() else _string(value.text)
     return json.dumps(value) if value is None or kind is bool else repr(value)
 
 
 def _string(text: str) -> str:
-    # What json.dumps comes down to: rescued values may be in every record.
+    # The same as json.dumps, but faster: every record may have rescued values.
     return _quoted(text) if is_unicode(text) else _quoted_ascii(text)
 
 

@@ -1,7 +1,7 @@
-"""Rules: what a person decides about the contract, path by path.
+"""Rules: user decisions about the contract, path by path.
 
-A rule shapes columns that are born after it; a column that exists keeps its name and type. `rules_file` says how
-rules are written; what they do to what was seen is decided in `admission`.
+Rules apply only to columns created after them; an existing column keeps its name and type. `rules_file` has the file
+format, and `admission` applies the rules to new fields.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from lake_pipeline.contract.shapes import Shape
 
 
 class Policy(StrEnum):
-    """What becomes of what the contract does not know.
+    """What to do with a field that is not in the contract.
 
-    EVOLVE gives it a column, RESCUE keeps it in `_rescued`, FREEZE quarantines its record.
+    EVOLVE adds a column, RESCUE keeps the value in `_rescued`, FREEZE quarantines the record.
     """
 
     EVOLVE = "evolve"
@@ -29,7 +29,7 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PathRule:
-    """The rule for one path. `pin` is the shape of its column; `policy` holds for everything inside too."""
+    """The rule for one path. `pin` is the shape of its column; `policy` also applies to everything inside."""
 
     policy: Policy | None = None
     pin: Shape | None = None
@@ -38,7 +38,7 @@ class PathRule:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the value is taken as one, whatever is inside."""
+        """Whether the value is handled as a whole, so that no rule can apply inside."""
         return self.exclude or self.pin is not None
 
     def to_json(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class PathRule:
 @dataclass(frozen=True, kw_only=True)
 class Rules:
     """All rules. `max_depth` counts levels of objects and lists below the record, `max_columns` the columns of the
-    table, `max_fields` the fields of one object; see docs/contract.md for what lies beyond them.
+    table, `max_fields` the fields of one object. docs/contract.md says what happens above a limit.
     """
 
     policy: Policy = Policy.EVOLVE
@@ -75,17 +75,21 @@ class Rules:
 
     @cached_property
     def renamed(self) -> dict[Path, str]:
-        """The names that paths are given."""
+        """User-defined column names by path."""
         return {path: rule.rename for path, rule in self.paths.items() if rule.rename is not None}
 
     @cached_property
     def excluded(self) -> tuple[Path, ...]:
-        """The paths whose values are stored nowhere."""
+        """The paths whose values are not stored."""
         return tuple(path for path, rule in self.paths.items() if rule.exclude)
+
+    def excludes(self, path: Path) -> bool:
+        """Whether the value at `path` is not stored, because of a rule for it or for an object around it."""
+        return any(path[: len(excluded)] == excluded for excluded in self.excluded)
 
     @cached_property
     def deepest(self) -> int:
-        """The level down to which values are looked at: the limit, or the deepest path that has a rule."""
+        """The deepest level that inference looks at: the limit, or the deepest path with a rule."""
         return max([self.max_depth, *map(len, self.paths)])
 
     @cached_property
@@ -103,14 +107,13 @@ class Rules:
         return rule.pin if rule is not None else None
 
     def is_above(self, path: Path) -> bool:
-        """Whether a rule names something inside `path`, which then stays an object."""
+        """Whether a rule has a path inside `path`, which is then always an object."""
         return path in self._above
 
     def policy_at(self, path: Path, *, is_first: bool = False) -> Policy:
-        """The policy of the nearest path around `path` that has one.
+        """The policy of `path`, or of the nearest outer path that has one.
 
-        A contract that `is_first` is just being born, and everything is new to it: only a `rescue` that names a path
-        holds then.
+        If the contract `is_first`, every field is new: then only `rescue` policies of paths apply.
         """
         for size in range(len(path), 0, -1):
             rule = self.paths.get(path[:size])

@@ -1,6 +1,6 @@
-"""Rules as people write them: one TOML file, explained in docs/contract.md, and the same as JSON to travel with.
+"""The rules file: TOML, documented in docs/contract.md, and the same structure as JSON for remote workers.
 
-Everything wrong is found here, before any data is looked at, and told in one line that names the key.
+All errors are detected here, before any data is read, and reported in one line that names the key.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _TYPES = {
 }
 _DECIMAL = re.compile(r"decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)")
 _LIMITS = {"max_depth": (1, 64), "max_columns": (1, 10_000), "max_fields": (1, 10_000)}
-"""What each limit may be. Deeper shapes than 64 are beyond what readers of Parquet are tested with."""
+"""The range of each limit. Parquet readers are not tested with shapes deeper than 64."""
 
 
 def rules_from_toml(text: str) -> Rules:
-    """The rules in a file. Raises ValueError that says what is wrong, in one line."""
+    """The rules in a file. Raises ValueError with a message of one line."""
     try:
         return rules_from_json(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"it is no TOML: {error}") from error
+        raise ValueError(f"it is not valid TOML: {error}") from error
 
 
 def rules_from_json(data: Mapping[str, Any]) -> Rules:
-    """The inverse of `rules_to_json`. Raises ValueError that says which key is wrong and why."""
+    """The inverse of `rules_to_json`. Raises ValueError that names the wrong key and the reason."""
     _refuse_unknown(data, {"policy", "paths", *_LIMITS}, "")
     listed = data.get("paths", {})
     if not isinstance(listed, dict) or not all(isinstance(rule, dict) for rule in listed.values()):
-        raise ValueError('paths: write a table for each path, like [paths."user.name"]')
+        raise ValueError('paths: use a table for each path, for example [paths."user.name"]')
     rules = Rules(
         policy=_policy(data.get("policy", Policy.EVOLVE), "policy"),
         **{limit: _limit(data[limit], limit) for limit in _LIMITS if limit in data},
@@ -53,7 +53,7 @@ def rules_from_json(data: Mapping[str, Any]) -> Rules:
 
 
 def rules_to_json(rules: Rules) -> dict[str, Any]:
-    """A JSON object laid out like the file."""
+    """A JSON object with the structure of the file."""
     return {
         "policy": rules.policy.value,
         **{limit: getattr(rules, limit) for limit in _LIMITS},
@@ -66,12 +66,12 @@ def _refuse_contradictions(rules: Rules) -> None:
         for size in range(1, len(path)):
             outer = rules.paths.get(path[:size])
             if outer is not None and outer.is_whole:
-                raise ValueError(f"{_shown(path)} lies inside {_shown(path[:size])}, which is taken as one value")
-    named: dict[str, Path] = {}
+                raise ValueError(f"{_shown(path)} is inside {_shown(path[:size])}, which is handled as one value")
+    paths: dict[str, Path] = {}
     for path, name in rules.renamed.items():
-        if name in named:
-            raise ValueError(f"{_shown(path)}: {_shown(named[name])} is renamed to {name!r} too")
-        named[name] = path
+        if name in paths:
+            raise ValueError(f"{_shown(path)}: {_shown(paths[name])} is renamed to {name!r} too")
+        paths[name] = path
 
 
 def _path(text: str) -> Path:
@@ -82,23 +82,24 @@ def _path(text: str) -> Path:
 
 
 def _rule(data: Mapping[str, Any], text: str) -> PathRule:
-    place = f"paths.{text!r}"
-    _refuse_unknown(data, {"policy", "type", "rename", "exclude", "keep"}, place)
+    key_path = f"paths.{text!r}"
+    _refuse_unknown(data, {"policy", "type", "rename", "exclude", "keep"}, key_path)
     if not data:
-        raise ValueError(f"{place} says nothing")
+        raise ValueError(f"{key_path} is empty")
     for key in ("exclude", "keep", "rename", "type"):
         if not isinstance(data.get(key, ""), bool if key == "exclude" and key in data else str):
-            raise ValueError(f"{place}.{key}: {data[key]!r} is no {'true or false' if key == 'exclude' else 'text'}")
+            expected = "true or false" if key == "exclude" else "a string"
+            raise ValueError(f"{key_path}.{key}: {data[key]!r} is not {expected}")
     if data.get("exclude") and len(data) > 1:
-        raise ValueError(f"{place} is excluded, so no other rule means anything there")
+        raise ValueError(f"{key_path} is excluded, so no other rule can apply to it")
     if "keep" in data and ("type" in data or data["keep"] != "json"):
-        raise ValueError(f'{place}.keep: the only way to keep a value is "json", without a type beside it')
+        raise ValueError(f'{key_path}.keep: use keep = "json", without a type')
     if "rename" in data and (problem := name_problem(data["rename"])):
-        raise ValueError(f"{place}.rename: {problem}")
+        raise ValueError(f"{key_path}.rename: {problem}")
     pinned = data.get("type", data.get("keep"))
     return PathRule(
-        policy=_policy(data["policy"], f"{place}.policy") if "policy" in data else None,
-        pin=_pin(pinned, f"{place}.type") if pinned is not None else None,
+        policy=_policy(data["policy"], f"{key_path}.policy") if "policy" in data else None,
+        pin=_pin(pinned, f"{key_path}.type") if pinned is not None else None,
         rename=data.get("rename"),
         exclude=data.get("exclude", False),
     )
@@ -119,36 +120,37 @@ def _type_name(pin: Shape) -> str:
     return str(names.get(pin.kind, pin.to_json()))
 
 
-def _pin(text: str, place: str) -> Shape:
+def _pin(text: str, key_path: str) -> Shape:
     if decimal := _DECIMAL.fullmatch(text):
         precision, scale = int(decimal[1]), int(decimal[2])
         if not 1 <= precision <= 38 or scale > precision:
-            raise ValueError(f"{place}: a decimal has 1 to 38 digits, and no more than that behind the point")
+            raise ValueError(f"{key_path}: a decimal has 1 to 38 digits, and its scale is not larger")
         return Shape(Kind.DECIMAL, digits=(precision, scale))
     if text not in _TYPES:
-        raise ValueError(f"{place}: {text!r} is no type; write one of {', '.join(_TYPES)}, decimal(18,2)")
+        raise ValueError(f"{key_path}: {text!r} is not a type; use one of {', '.join(_TYPES)}, decimal(18,2)")
     return Shape(_TYPES[text])
 
 
-def _policy(value: object, place: str) -> Policy:
+def _policy(value: object, key_path: str) -> Policy:
     if not isinstance(value, str) or value not in tuple(Policy):
-        raise ValueError(f"{place}: {value!r} is no policy; write one of {', '.join(Policy)}")
+        raise ValueError(f"{key_path}: {value!r} is not a policy; use one of {', '.join(Policy)}")
     return Policy(value)
 
 
 def _limit(value: object, name: str) -> int:
     low, high = _LIMITS[name]
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ValueError(f"{name}: {value!r} is not a whole number from {low} to {high}")
+        raise ValueError(f"{name}: {value!r} is not an integer from {low} to {high}")
     return value
 
 
-def _refuse_unknown(data: Mapping[str, Any], known: set[str], place: str) -> None:
+def _refuse_unknown(data: Mapping[str, Any], allowed: set[str], key_path: str) -> None:
     for key, value in data.items():
-        if key not in known:
-            where = f"{place}.{key}" if place else key
-            hint = "; for a nested field put quotes around the whole path" if place and isinstance(value, dict) else ""
-            raise ValueError(f"{where} means nothing; known are {', '.join(sorted(known))}{hint}")
+        if key not in allowed:
+            name = f"{key_path}.{key}" if key_path else key
+            is_nested = key_path and isinstance(value, dict)
+            hint = "; for a nested field put quotes around the whole path" if is_nested else ""
+            raise ValueError(f"{name} is unknown; use one of {', '.join(sorted(allowed))}{hint}")
 
 
 def _shown(path: Path) -> str:

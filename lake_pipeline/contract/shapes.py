@@ -1,7 +1,7 @@
-"""Shapes: what kind of JSON value stands where, as an immutable tree.
+"""Shapes: the kinds of JSON values at each path, as an immutable tree.
 
-A shape grows and never changes its mind: what is typed stays typed, and a value that does not fit is rescued.
-`NULL` means that no value was seen yet. Arrow types are made here and nowhere else.
+A shape only gains information: a typed path keeps its type, and values that do not fit are rescued. `NULL` means that
+no value was seen yet. Only this module converts shapes to Arrow types.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from lake_pipeline.contract.paths import Path
 
 
 class Kind(StrEnum):
-    """The kinds of JSON values, numbers split as Parquet needs them (64 bits each), and those that only a rule or a
-    limit gives: they are made from the text of a value as it was written, and never stand in a list.
+    """The kinds of JSON values; numbers are integers or doubles (64 bits each).
+
+    The kinds after STRUCT come only from a rule or a limit. They are cast from JSON text, and never appear in a list.
     """
 
     NULL = "null"
@@ -39,13 +40,13 @@ class Kind(StrEnum):
     DATE = "date"
     DECIMAL = "decimal"
     RESCUED = "rescued"
-    """A known field without a column: its values are rescued."""
+    """A field without a column: its values are rescued."""
     EXCLUDED = "excluded"
-    """A field whose values are stored nowhere."""
+    """A field whose values are not stored."""
 
 
 MADE_FROM_TEXT = frozenset({Kind.JSON, Kind.TEXT, Kind.TIMESTAMP, Kind.DATE, Kind.DECIMAL})
-"""Kinds of columns that need the text of a value as it was written."""
+"""Kinds of columns that are cast from the JSON text of a value."""
 
 WITHOUT_COLUMN = frozenset({Kind.RESCUED, Kind.EXCLUDED})
 
@@ -67,9 +68,9 @@ _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 
 @dataclass(frozen=True)
 class Shape:
-    """One node: `fields` (in order of appearance) where it is a STRUCT, `item` where it is a LIST.
+    """One node: a STRUCT has `fields` (in order of appearance), a LIST has `item`.
 
-    `digits` of a DECIMAL are how many it has, and how many of them behind the point.
+    `digits` of a DECIMAL are its precision and scale.
     """
 
     kind: Kind
@@ -79,7 +80,7 @@ class Shape:
 
     @cached_property
     def parse_type(self) -> pa.DataType:
-        """The Arrow type to read JSON with: the keys of the JSON, untyped parts as nulls."""
+        """The Arrow type for parsing JSON: the keys of the JSON, untyped parts as nulls."""
         if self.kind is Kind.STRUCT:
             return pa.struct([pa.field(key, shape.parse_type) for key, shape in self.fields.items()])
         if self.item is not None:
@@ -92,11 +93,11 @@ class Shape:
 
     @cached_property
     def storable(self) -> Shape | None:
-        """This shape without its untyped parts; None where nothing is left."""
+        """This shape without its untyped parts; None if nothing is left."""
         if self.kind is Kind.STRUCT:
             fields = {key: shape.storable for key, shape in self.fields.items()}
-            kept = {key: shape for key, shape in fields.items() if shape is not None}
-            return Shape(Kind.STRUCT, kept) if kept else None
+            stored = {key: shape for key, shape in fields.items() if shape is not None}
+            return Shape(Kind.STRUCT, stored) if stored else None
         if self.item is not None:
             item = self.item.storable
             return Shape(Kind.LIST, item=item) if item else None
@@ -104,13 +105,13 @@ class Shape:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """The safe names of the fields that are stored. Untyped ones are named too, so that no name changes later."""
-        named = safe_names(self.fields)
-        return {key: named[key] for key, shape in self.fields.items() if shape.storable is not None}
+        """The safe names of the stored fields. Untyped fields reserve a name too, so that no name changes later."""
+        names = safe_names(self.fields)
+        return {key: names[key] for key, shape in self.fields.items() if shape.storable is not None}
 
     @cached_property
     def store_type(self) -> pa.DataType:
-        """The Arrow type to store the typed parts of this shape with: keys as safe names."""
+        """The Arrow type for storing the typed parts of this shape, with safe names."""
         if self.kind is Kind.STRUCT:
             return pa.struct([pa.field(name, self.fields[key].store_type) for key, name in self.names.items()])
         if self.item is not None:
@@ -119,7 +120,7 @@ class Shape:
 
     @cached_property
     def is_settled(self) -> bool:
-        """True where no part of it is untyped: parsed values need no second look."""
+        """True if no part of it is untyped: parsed values need no further check."""
         if self.kind is Kind.STRUCT:
             return bool(self.fields) and all(shape.is_settled for shape in self.fields.values())
         if self.item is not None:
@@ -128,28 +129,28 @@ class Shape:
 
     @cached_property
     def has_double(self) -> bool:
-        """True where a double stands anywhere in it."""
+        """True if any part of it is a double."""
         if self.item is not None:
             return self.item.has_double
         return self.kind is Kind.DOUBLE or any(shape.has_double for shape in self.fields.values())
 
     @cached_property
     def needs_text(self) -> bool:
-        """True where anything in it is made from text or has no column."""
+        """True if any part of it is cast from text or has no column."""
         if self.kind in MADE_FROM_TEXT or self.kind in WITHOUT_COLUMN:
             return True
         return any(shape.needs_text for shape in self.fields.values())
 
     def leaves(self, path: Path = ()) -> Iterator[tuple[Path, Shape]]:
-        """The nodes that can be columns, with their paths: all but structs that have fields."""
+        """The nodes that can be columns, with their paths: all except structs with fields."""
         if self.kind is Kind.STRUCT and self.fields:
             for key, shape in self.fields.items():
                 yield from shape.leaves((*path, key))
         elif path:
             yield path, self
 
-    def grown(self, seen: Shape) -> Shape:
-        """This shape with what `seen` adds. What this shape has typed already stays as it is."""
+    def evolved(self, seen: Shape) -> Shape:
+        """This shape with the new parts of `seen`. Typed parts of this shape do not change."""
         if self.kind is Kind.NULL or (self.kind is Kind.STRING and seen.kind is Kind.TEXT):
             return seen
         if self.storable is None and seen.kind in MADE_FROM_TEXT:
@@ -159,23 +160,23 @@ class Shape:
         if self.kind is Kind.STRUCT:
             fields = dict(self.fields)
             for key, shape in seen.fields.items():
-                fields[key] = fields[key].grown(shape) if key in fields else shape
+                fields[key] = fields[key].evolved(shape) if key in fields else shape
             return self if fields == self.fields else Shape(Kind.STRUCT, fields)
         if self.item is not None and seen.item is not None:
-            return Shape(Kind.LIST, item=self.item.grown(seen.item))
+            return Shape(Kind.LIST, item=self.item.evolved(seen.item))
         return self
 
     def at(self, path: Path) -> Shape | None:
-        """The node at `path`; None where there is none."""
+        """The node at `path`; None if there is none."""
         node: Shape | None = self
         for key in path:
             node = node.fields.get(key) if node is not None else None
         return node
 
     def overlaid(self, path: Path, shape: Shape) -> Shape:
-        """This struct with `shape` at `path`, in structs that are made where they are missing.
+        """This struct with `shape` at `path`. Missing structs on the way are added.
 
-        Itself where a value that is no struct stands on the way: an object there does not fit anyway.
+        Returns itself if a node on the way is not a struct: objects do not fit there anyway.
         """
         key, rest = path[0], path[1:]
         below = self.fields.get(key, EMPTY)

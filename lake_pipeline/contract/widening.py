@@ -1,7 +1,7 @@
-"""Widening: a column of integers becomes one of doubles when fractions come. No other type ever changes.
+"""Widening: a column of integers becomes a column of doubles if fractions arrive. No other type ever changes.
 
-Here are the rules, for shapes and for Arrow types. When it may be done, and what becomes of the files that are
-published already, is for the use case `ingest.widening` to decide.
+This module has the rules, for shapes and for Arrow types. When a column is widened, and how published files are
+rewritten, is decided in `usecases/rewrites/widen_columns.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lake_pipeline.contract.shapes import Kind, Shape
 
 
 def wider(shape: Shape, seen: Shape) -> Shape:
-    """`shape` with doubles where it has integers and `seen` has doubles; itself where that is nowhere."""
+    """`shape` with doubles in place of the integers for which `seen` has doubles; `shape` itself if there are none."""
     if shape.kind is Kind.INT and seen.kind is Kind.DOUBLE:
         return seen
     if shape.kind is not seen.kind:
@@ -31,7 +31,7 @@ def wider(shape: Shape, seen: Shape) -> Shape:
 
 
 def wider_at(shape: Shape, path: Path, seen: Shape) -> Shape:
-    """`shape` with what stands at `path` in it made wider by what stands there in `seen`."""
+    """`shape`, widened at `path` by the part of `seen` at `path`."""
     if not path:
         return wider(shape, seen)
     key, rest = path[0], path[1:]
@@ -50,28 +50,28 @@ def all_doubles(shape: Shape) -> Shape:
 
 
 def integers(shape: Shape) -> Iterator[Shape]:
-    """Every integer in it."""
+    """Every integer in `shape`."""
     if shape.kind is Kind.INT:
         yield shape
     for child in (*shape.fields.values(), *((shape.item,) if shape.item is not None else ())):
         yield from integers(child)
 
 
-def wider_type(found: pa.DataType, expected: pa.DataType) -> pa.DataType:
-    """`found` with doubles where it has integers and `expected` has doubles; equal to `found` where nowhere.
+def wider_type(stored: pa.DataType, expected: pa.DataType) -> pa.DataType:
+    """`stored` with doubles in place of the integers for which `expected` has doubles.
 
-    Struct fields that `found` lacks stay away: they came later, and a reader fills them in.
+    Struct fields that `stored` lacks are not added: they are newer, and readers fill them with nulls.
     """
-    if pa.types.is_int64(found) and pa.types.is_float64(expected):
+    if pa.types.is_int64(stored) and pa.types.is_float64(expected):
         return expected
-    if pa.types.is_struct(found) and pa.types.is_struct(expected):
-        wanted = {field.name: field.type for field in expected}
+    if pa.types.is_struct(stored) and pa.types.is_struct(expected):
+        types = {field.name: field.type for field in expected}
         return pa.struct(
-            [field.with_type(wider_type(field.type, wanted.get(field.name, field.type))) for field in found]
+            [field.with_type(wider_type(field.type, types.get(field.name, field.type))) for field in stored]
         )
-    if pa.types.is_list(found) and pa.types.is_list(expected):
-        item = found.value_field
+    if pa.types.is_list(stored) and pa.types.is_list(expected):
+        item = stored.value_field
         return pa.list_(item.with_type(wider_type(item.type, expected.value_type)))
-    if pa.types.is_map(found) and pa.types.is_map(expected):
-        return pa.map_(found.key_field, found.item_field.with_type(wider_type(found.item_type, expected.item_type)))
-    return found
+    if pa.types.is_map(stored) and pa.types.is_map(expected):
+        return pa.map_(stored.key_field, stored.item_field.with_type(wider_type(stored.item_type, expected.item_type)))
+    return stored

@@ -1,1 +1,4 @@
-"""The kernel (JSON bytes to Parquet parts) and the engines that run it. Free of Dagster, PostgreSQL and settings."""
+"""The kernel: JSON bytes to Parquet parts. The engines that run it are in `lake_pipeline/engines/`.
+
+Free of Dagster, PostgreSQL and settings.
+"""

@@ -1,4 +1,4 @@
-"""What an engine is given and what it gives back. Both travel as JSON to wherever the kernel runs."""
+"""The input and output of an engine. Both can be sent as JSON to the process that runs the kernel."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.rules import Rules
+from lake_pipeline.model.defaults import MAX_BLANK_BYTES, MAX_UNPACKED_RATIO
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.manifest import Manifest
 
@@ -18,11 +19,11 @@ DEFAULT_KEY_PATTERN = (
     r"date=(?P<date>\d{4}-\d{2}-\d{2})|mode=(?P<mode>[^/=]+?)(?=[/_.]|$)"
     r"|year=(?P<year>\d{4})|month=(?P<month>\d{1,2})|day=(?P<day>\d{1,2})"
 )
-"""Only labelled parts of a key count (`date=2026-02-03`, `mode=live`, Hive folders): a key is never guessed at."""
+"""Only labeled parts of a key count (`date=2026-02-03`, `mode=live`, Hive folders): keys are never guessed at."""
 
 
 class Truncated(StrEnum):
-    """What becomes of a compressed file that ends early."""
+    """What to do with a compressed file that ends early."""
 
     REFUSE = "refuse"
     KEEP = "keep"
@@ -32,13 +33,14 @@ class Truncated(StrEnum):
 class ConversionOptions:
     """How records become rows. Every field has a `LAKE_*` setting of the same name.
 
-    `date_field` and `mode_field` are dotted JSON paths. Days before `first_date` or after `last_date` are
-    quarantined. `max_bad_share` is the tolerated share (0 to 1) of broken records in a file. `part_bytes` is the
-    size in bytes, in memory, at which a part is closed; `memory_bytes` bounds what all open parts buffer.
-    `rules` say how the contract grows; they come from the file that `LAKE_CONTRACT_FILE` names. `time_zone` is the
-    IANA name of the zone whose days are the days of the partitions. `max_record_bytes` is the longest record: one
-    passes through about eight copies of itself (text, line, values, columns, Parquet page), and a few are under way
-    at a time.
+    `date_field` and `mode_field` are dotted JSON paths. Days before `first_date` or after `last_date` are quarantined.
+    `max_bad_share` is the tolerated ratio (0 to 1) of malformed records in a file. `part_bytes` is the size in memory
+    at which a part is closed; `memory_bytes` bounds the buffers of all open parts. `rules` control how the contract
+    evolves; they come from the file in `LAKE_CONTRACT_FILE`. `time_zone` is the IANA name of the zone whose days are
+    the partitions' days. `max_record_bytes` is the longest record: about eight copies of it exist during a conversion
+    (text, line, values, columns, Parquet page), and a few records are in progress at a time.
+    `max_unpacked_ratio` is the most text per stored byte of a compressed file, and `max_blank_bytes` the most text of
+    it without a record.
     """
 
     date_field: str = "event_time"
@@ -52,6 +54,8 @@ class ConversionOptions:
     max_bad_share: float = 0.1
     truncated: Truncated = Truncated.REFUSE
     max_record_bytes: int = 32 << 20
+    max_unpacked_ratio: int = MAX_UNPACKED_RATIO
+    max_blank_bytes: int = MAX_BLANK_BYTES
     part_bytes: int = 512 << 20
     memory_bytes: int = 256 << 20
     workers: int = 2
@@ -59,10 +63,11 @@ class ConversionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionRequest:
-    """One batch to convert. `contract` is the ledger's current one; None means that none exists yet.
+    """One batch to convert. `contract` is the ledger's current one; None if none exists yet.
 
-    Columns older than the contract version `widens_from` keep their type whatever comes. `share` is in the name of
-    every object: where several workers convert parts of a batch, each has another one.
+    Workers on other machines check that their root is that of the lake `lake_id`; None if there is no ledger. Columns
+    older than the contract version `widens_from` keep their type in any case. `shard` is in the name of every
+    object: if several workers convert parts of a batch, each has another one.
     """
 
     batch_id: str
@@ -70,15 +75,16 @@ class ConversionRequest:
     contract: Contract | None
     options: ConversionOptions = field(default_factory=ConversionOptions)
     widens_from: int = 0
-    share: str = ""
+    shard: str = ""
+    lake_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionReport:
-    """What a conversion made: pending parts, the account of each file, and the contract they were written with.
+    """The result of a conversion: pending parts, the counts of each file, and the contract they were written with.
 
-    `contract.version` is the version the conversion started from; `contract` may have more and wider columns than
-    that. `evidence` is what the published rows held.
+    `contract.version` is the version the conversion started from; `contract` may have more and wider columns than that
+    version. `evidence` describes the values of the published rows.
     """
 
     manifest: Manifest
@@ -89,11 +95,11 @@ class ConversionReport:
 
 
 Progress = Callable[[int, int], None]
-"""Called with (files done, bytes done) now and then, from any thread."""
+"""Called with (files done, bytes done) from time to time, from any thread."""
 
 
 class Engine(Protocol):
-    """A place where the kernel runs."""
+    """Runs the kernel somewhere."""
 
     @property
     def name(self) -> str: ...
@@ -101,44 +107,54 @@ class Engine(Protocol):
     def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
         """Convert every file of the request. A bad file is an outcome in the report, not an error.
 
-        Raises `TransientError` when the whole batch should be tried again; pending objects are then aborted.
+        Raises `Outage` if the store or the engine fails, whatever the files, `WorkersLost` if its workers died, and
+        another `TransientError` if the whole batch should be retried; pending objects are then aborted.
         """
         ...
 
 
 @runtime_checkable
-class RemoteEngine(Engine, Protocol):
-    """An engine whose runs live on without the process that started them: Glue, or Spark on a cluster.
+class ProbedEngine(Protocol):
+    """An engine that can check whether it would convert, without files."""
 
-    The id of a run is noted in the ledger as soon as it is known, so that whoever takes over a batch attaches to the
-    run of the worker before, instead of starting another one. `convert` is `start` and `attach`.
+    def probe(self) -> None:
+        """Start or look up what every conversion needs. Raises `EngineUnavailable`."""
+        ...
+
+
+@runtime_checkable
+class RemoteEngine(Engine, Protocol):
+    """An engine whose runs outlive the process that started them: Glue, or Spark on a cluster.
+
+    The ledger records the id of a run as soon as it is known. A worker that takes over a batch attaches to the existing
+    run instead of starting another one. `convert` is `start` and `attach`.
     """
 
     def start(self, request: ConversionRequest) -> str:
-        """Start a run and return its id without waiting for it. Raises `TransientError` where none was started."""
+        """Start a run and return its id without waiting for it. Raises `TransientError` if none was started."""
         ...
 
     def is_alive(self, run_id: str) -> bool:
-        """Whether `attach` is worth it: the run is at work, or it has ended with a report.
+        """Whether `attach` is useful: the run is active, or it ended with a report.
 
-        Raises `TransientError` where that can't be told now; the run then counts as alive.
+        Raises `TransientError` if that is unknown now; the run then counts as alive.
         """
         ...
 
     def find(self, batch_id: str) -> str | None:
-        """The newest run that was started for a batch, whoever started it; None where there is none.
+        """The newest run that any process started for a batch; None if there is none.
 
-        Raises `TransientError` where that can't be told now.
+        Raises `TransientError` if that is unknown now.
         """
         ...
 
     def attach(self, run_id: str, *, on_progress: Progress | None = None) -> ConversionReport:
-        """Wait for the end of a run, whoever started it, and return its report; again and again the same one.
+        """Wait for the end of a run and return its report. Repeated calls return the same one.
 
-        Raises `TransientError` where it failed or was stopped.
+        Raises `TransientError` if it failed or was stopped.
         """
         ...
 
     def stop(self, run_id: str) -> None:
-        """End a run that nobody waits for any more. Harmless when it is over."""
+        """Stop a run that is no longer needed. Harmless if it has ended."""
         ...

@@ -1,1 +1,4 @@
-"""The door to Dagster: one small module for each of its concepts. What a lake does lives in `ingest`, not here."""
+"""Dagster definitions of the lake: one module for each Dagster concept; their bodies are in the packages.
+
+The lake's logic is in `lake_pipeline.usecases`. Dagster's private modules are used in `instance` only.
+"""

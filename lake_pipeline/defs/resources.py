@@ -1,11 +1,12 @@
-"""The lake as a Dagster resource: a thin coat that opens it when it is first used, once for each process.
+"""All resources. `lake` is a thin wrapper that opens the lake on first use, once per process.
 
-Loading the code location must not connect to anything, so nothing here does until `open` is called.
+Loading the code location must not connect to anything, so nothing here connects before `open` is called.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -13,10 +14,10 @@ import dagster as dg
 from lake_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from lake_pipeline.ingest.lake import Lake
+    from lake_pipeline.usecases.lake import Lake
 
 LAKE = "lake"
-"""The key of the resource, and so the name of the argument that takes it."""
+"""The key of the resource, and so the name of the argument that receives it."""
 
 
 class LakeResource:
@@ -28,12 +29,23 @@ class LakeResource:
         self._lake: Lake | None = None
 
     def open(self) -> Lake:
-        """The open lake; the same one for every caller in this process, sensors and runs alike.
+        """The open lake, after a check of its identity; the same one for every caller in this process.
+
+        Raises `LakeNotThere` or `LakeMismatch`, and what `open_for_reading` raises.
+        """
+        from lake_pipeline.usecases.identity.check import check_identity
+
+        lake = self.open_for_reading()
+        check_identity(lake)
+        return lake
+
+    def open_for_reading(self) -> Lake:
+        """The same without the check, for callers that only read the ledger.
 
         Raises `SettingsError`, `LedgerUnavailable` or `LedgerOutdated`.
         """
-        # Loads pyarrow and the PostgreSQL driver; the code location must load without waiting for them.
-        from lake_pipeline.opening import connect_lake
+        # Imported here because it loads pyarrow and the PostgreSQL driver, which would slow down loading definitions.
+        from lake_pipeline.composition import connect_lake
 
         with self._lock:
             if self._lake is None:
@@ -41,8 +53,12 @@ class LakeResource:
             return self._lake
 
 
-def lake_resource(settings: Settings) -> dg.ResourceDefinition:
-    """The resource as Dagster shows it."""
-    return dg.ResourceDefinition.hardcoded_resource(
-        LakeResource(settings), description=f"The lake under {settings.root} and its ledger"
-    )
+def all_resources(settings: Settings) -> Mapping[str, dg.ResourceDefinition]:
+    """Every resource by key."""
+    return {
+        LAKE: dg.ResourceDefinition.hardcoded_resource(
+            LakeResource(settings), description=f"The lake under {settings.storage.root} and its ledger"
+        ),
+        # Assets pass no Python values to each other; the default I/O manager would write empty files for them.
+        "io_manager": dg.mem_io_manager,
+    }

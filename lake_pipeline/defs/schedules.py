@@ -1,54 +1,49 @@
-"""Schedules: what happens by the clock. What happens because there is work is a sensor's."""
+"""All schedules: what runs by the clock. What runs because work is pending is requested by a sensor."""
 
 from __future__ import annotations
 
-import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+from collections.abc import Sequence
+from typing import Any
 
+import dagster as dg
+
+from lake_pipeline.defs.jobs import lake_fsck_job, landing_files_job
+from lake_pipeline.defs.operations.expectations import expectations_job
+from lake_pipeline.defs.operations.upkeep import lake_upkeep_job
 from lake_pipeline.settings import Settings
 
 
-def weekly_listing(settings: Settings, listing_job: AssetJob) -> dg.ScheduleDefinition:
-    """Lists the landing zones when the weekly drop has arrived."""
-    return _schedule(
-        "weekly_listing",
-        listing_job,
-        settings.listing_cron,
-        "Registers the files of the weekly drop (LAKE_LISTING_CRON); pending_files_sensor has them converted.",
-    )
+def all_schedules(settings: Settings) -> Sequence[dg.ScheduleDefinition]:
+    """Every schedule."""
+    return [
+        _schedule(
+            "weekly_listing",
+            landing_files_job,
+            settings.dagster.listing_cron,
+            "Registers the files of the weekly drop (LAKE_LISTING_CRON); pending_files_sensor then requests runs.",
+        ),
+        _schedule(
+            "nightly_fsck",
+            lake_fsck_job,
+            settings.dagster.fsck_cron,
+            "Compares the store with the ledger (LAKE_FSCK_CRON). An inconsistency fails the check of lake_fsck.",
+        ),
+        _schedule(
+            "nightly_expectations",
+            expectations_job,
+            settings.dagster.fsck_cron,
+            "Checks completeness and freshness of the latest partitions again (LAKE_FSCK_CRON), even without new runs.",
+        ),
+        _schedule(
+            "lake_upkeep",
+            lake_upkeep_job,
+            settings.dagster.upkeep_cron,
+            "Reclaims the files of lost workers, archives leftover originals and sweeps (LAKE_UPKEEP_CRON).",
+        ),
+    ]
 
 
-def nightly_fsck(settings: Settings, fsck_job: AssetJob) -> dg.ScheduleDefinition:
-    """Compares the store with the ledger."""
-    return _schedule(
-        "nightly_fsck",
-        fsck_job,
-        settings.fsck_cron,
-        "Compares the store with the ledger (LAKE_FSCK_CRON); what is wrong fails the check of lake_fsck.",
-    )
-
-
-def nightly_expectations(settings: Settings, expectations_job: dg.JobDefinition) -> dg.ScheduleDefinition:
-    """Brings the checks of time up to date."""
-    return _schedule(
-        "nightly_expectations",
-        expectations_job,
-        settings.fsck_cron,
-        "Checks completeness and freshness of the latest partitions again (LAKE_FSCK_CRON), also where nothing runs.",
-    )
-
-
-def upkeep(settings: Settings, upkeep_job: dg.JobDefinition) -> dg.ScheduleDefinition:
-    """Sweeps where nothing is ingested for a while."""
-    return _schedule(
-        "lake_upkeep",
-        upkeep_job,
-        settings.upkeep_cron,
-        "Takes back the files of lost workers, archives what is left over and sweeps (LAKE_UPKEEP_CRON).",
-    )
-
-
-def _schedule(name: str, job: dg.JobDefinition | AssetJob, cron: str, description: str) -> dg.ScheduleDefinition:
+def _schedule(name: str, job: Any, cron: str, description: str) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=name,
         job=job,

@@ -1,11 +1,15 @@
-"""A landing zone that looks like life, made for `lake demo` and `lake dev`: the same bytes each time.
+"""A realistic landing zone for `lake demo` and `lake dev`, with the same bytes each time.
 
-`plan` says which files there are and what is wrong with them, `records` what a record looks like, `files` how
-records become bytes, `landing_zone` how it all comes to stand in a lake's landing zones exactly once. Nothing
-here knows how files are ingested.
+`plan` lists the files and their defects, `records` generates records, `files` encodes them, and `landing_zone` writes
+the files into a lake exactly once. Nothing here knows how files are ingested.
 """
 
-from lake_pipeline.demo_data.landing_zone import LandingZoneTaken, ensure_landing_zone, made_counts
+from lake_pipeline.demo_data.landing_zone import (
+    LandingZoneConflict,
+    ensure_landing_zone,
+    expected_counts,
+    has_landing_zone,
+)
 from lake_pipeline.demo_data.plan import DemoCounts
 
-__all__ = ["DemoCounts", "LandingZoneTaken", "ensure_landing_zone", "made_counts"]
+__all__ = ["DemoCounts", "LandingZoneConflict", "ensure_landing_zone", "expected_counts", "has_landing_zone"]

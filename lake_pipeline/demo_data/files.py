@@ -1,6 +1,6 @@
-"""How the records of a planned file become its bytes: lines, an array or one document; plain or gzip.
+"""Encode the records of a planned file: lines, an array or one document; plain or gzip.
 
-The same plan gives the same bytes: every file has a random generator of its own, seeded with its key.
+The same plan gives the same bytes: every file has its own random generator, seeded with its key.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SEED = "lake_pipeline demo 1"
 def file_bytes(file: PlannedFile) -> bytes:
     """The whole content of `file`."""
     rng = Random(f"{SEED} {file.key}")
-    flaws = _flaws(rng, file)
+    defects = _defects(rng, file)
     records = [record(rng, file, number) for number in range(file.records)]
-    for number in flaws["undated"]:
+    for number in defects["undated"]:
         records[number] = without_date(rng, records[number])
     if file.shape is Shape.LINES:
         lines = [_line(event) for event in records]
-        for number in flaws["broken"]:
+        for number in defects["broken"]:
             lines[number] = _break(rng, lines[number])
         text = "\n".join(lines) + "\n"
     elif file.shape is Shape.ARRAY:
@@ -37,10 +37,10 @@ def file_bytes(file: PlannedFile) -> bytes:
     return _gzip(content) if file.gzipped else content
 
 
-def _flaws(rng: Random, file: PlannedFile) -> dict[str, list[int]]:
-    """Which records are broken and which have no date; never the first, by which readers tell the format."""
-    chosen = rng.sample(range(1, file.records), file.broken + file.undated)
-    return {"broken": chosen[: file.broken], "undated": chosen[file.broken :]}
+def _defects(rng: Random, file: PlannedFile) -> dict[str, list[int]]:
+    """The records that are malformed or undated; never the first one, from which readers detect the format."""
+    numbers = rng.sample(range(1, file.records), file.broken + file.undated)
+    return {"broken": numbers[: file.broken], "undated": numbers[file.broken :]}
 
 
 def _line(event: dict[str, Any]) -> str:
@@ -48,12 +48,12 @@ def _line(event: dict[str, Any]) -> str:
 
 
 def _break(rng: Random, line: str) -> str:
-    """What crashed writers and full disks leave: half a line, a lost brace, a line of something else."""
+    """Typical output of crashed writers and full disks: half a line, a missing brace, a log line."""
     return rng.choice((line[: len(line) // 2], line[:-1], "ERROR 2026-01-12 disk full, event not written"))
 
 
 def _gzip(content: bytes) -> bytes:
-    """Without name and time in the header: `gzip.compress` writes a header that differs between Pythons."""
+    """Without name and time in the header, which `gzip.compress` writes differently between Python versions."""
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as stream:
         stream.write(content)

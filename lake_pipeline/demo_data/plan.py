@@ -1,6 +1,6 @@
-"""Which files the demo's landing zone holds, and which of their records are broken or have no date.
+"""The files of the demo's landing zone, and how many of their records are malformed or have no date.
 
-The plan is data: what a run over it must count follows from it without reading a file. Three weeks of January
+The plan is data: the expected counts of a run follow from it without reading a file. It has three weeks of January
 2026: the first two arrive as history, the third as a weekly drop, with some late files of the second.
 """
 
@@ -17,13 +17,13 @@ FIRST_DAY = date(2026, 1, 5)
 """A Monday: ISO week 2 of 2026."""
 
 LATE_FIELD_DAY = FIRST_DAY + timedelta(days=14)
-"""From this day on records have a field that none had before, and one type flips."""
+"""From this day on records have a new field, and one field changes its type."""
 
 MODES = ("live", "test", "replay", "sandbox")
 
 
 class Shape(Enum):
-    """How the records of a file are laid out."""
+    """The layout of the records in a file."""
 
     LINES = auto()
     ARRAY = auto()
@@ -32,9 +32,9 @@ class Shape(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedFile:
-    """One file to make. `broken` of its `records` can't be parsed, `undated` others have no valid date.
+    """One file to write. `broken` of its `records` are malformed, `undated` others have no valid date.
 
-    With `modes` of one and `days` of one the key is labelled with both; its records may then lack them.
+    If it has one mode and one day, they are in the key, and its records may lack them.
     """
 
     key: str
@@ -50,13 +50,13 @@ class PlannedFile:
         return self.key.endswith(".gz")
 
     @property
-    def labelled(self) -> bool:
+    def labeled(self) -> bool:
         return len(self.days) == 1 and len(self.modes) == 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoCounts:
-    """What a run over the landing zone must count: `records` = `broken` + `undated` + `good`."""
+    """The expected counts of a run over the landing zone: `records` = `broken` + `undated` + `good`."""
 
     files: int
     records: int
@@ -66,7 +66,7 @@ class DemoCounts:
 
     @classmethod
     def of(cls, files: Iterable[PlannedFile]) -> DemoCounts:
-        """The counts that follow from a plan."""
+        """The counts of a plan."""
         plan = tuple(files)
         records, broken, undated = (
             sum(file.records for file in plan),
@@ -78,7 +78,7 @@ class DemoCounts:
 
 def landing_zone_plan() -> tuple[PlannedFile, ...]:
     """Every file of the demo: 48 files, 20,000 records."""
-    return (*_history(), *_late_files(), *_labelled_drop(), *_mixed_drop())
+    return (*_history(), *_late_files(), *_labeled_drop(), *_mixed_drop())
 
 
 def _days(first: int, count: int) -> tuple[date, ...]:
@@ -108,15 +108,15 @@ def _history() -> Iterable[PlannedFile]:
 
 
 def _late_files() -> Iterable[PlannedFile]:
-    """Files of the second week that came as a weekly drop."""
+    """Files of the second week that arrived as a weekly drop."""
     for number in range(4):
         yield PlannedFile(
             key=f"2026/week03/late-{number:04}.json", shape=Shape.LINES, records=500, days=_days(7, 7), broken=2
         )
 
 
-def _labelled_drop() -> Iterable[PlannedFile]:
-    """Files whose key tells date and mode: what Dagster can ask for partition by partition."""
+def _labeled_drop() -> Iterable[PlannedFile]:
+    """Files with date and mode in the key, which Dagster can request by partition."""
     for number, day in enumerate(_days(14, 4)):
         for mode in ("live", "sandbox"):
             yield PlannedFile(

@@ -1,7 +1,6 @@
-"""What a record of the demo looks like: an order event with nested objects, lists of objects, and its habits.
+"""Records of the demo: order events with nested objects and lists of objects.
 
-From `LATE_FIELD_DAY` on it has `consent`, which no record had before, and in mode sandbox `build` is a text
-where it always was a number.
+From `LATE_FIELD_DAY` on they have a new field, `consent`, and in mode sandbox `build` is a string instead of a number.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ NAMES = ("Zoë", "Amara", "Łukasz", "Inês", "Haruto", "Noah", "Priya", "O'Brie
 KINDS = ("order_placed", "order_paid", "order_shipped", "order_returned")
 TAGS = ("gift", "fragile", "express", "bulk", "sale")
 NO_DATES: tuple[str | None, ...] = (None, "soon", "0001-01-01T00:00:00Z", "2026-02-30T12:00:00Z")
-"""What stands where a valid date should; None stands for the field being absent."""
+"""Values instead of a valid date; None means that the field is absent."""
 
 
 def record(rng: Random, file: PlannedFile, number: int) -> dict[str, Any]:
-    """The record `number` of `file`, with a valid date in one of the file's days."""
+    """Record `number` of `file`, with a valid date in one of the file's days."""
     day, mode = rng.choice(file.days), rng.choice(file.modes)
     moment = datetime.combine(day, time()) + timedelta(milliseconds=rng.randrange(86_400_000))
     event: dict[str, Any] = {
@@ -48,14 +47,14 @@ def record(rng: Random, file: PlannedFile, number: int) -> dict[str, Any]:
     }
     if day >= LATE_FIELD_DAY:
         event["consent"] = {"ads": rng.random() < 0.5, "version": rng.randrange(1, 4)}
-    if file.labelled and number % 10 == 0:
-        # The key tells both, so nothing is lost.
+    if file.labeled and number % 10 == 0:
+        # The key has both, so nothing is lost.
         del event["event_time"], event["mode"]
     return event
 
 
 def without_date(rng: Random, event: dict[str, Any]) -> dict[str, Any]:
-    """The same record with something else where its date should be, or nothing at all."""
+    """The same record with an invalid date, or without the field."""
     wrong = rng.choice(NO_DATES)
     rest = {name: value for name, value in event.items() if name != "event_time"}
     return rest if wrong is None else {"event_time": wrong, **rest}

@@ -1,4 +1,4 @@
-"""The door to PostgreSQL: schema, migrations, named queries and read-side views; nothing else imports a driver.
+"""PostgreSQL: schema, migrations, named queries, and the components of the ledger. Nothing else imports a driver.
 
-Start at `ledger.py`. The embedded server lives here too, as the place where PostgreSQL runs on a laptop.
+Start at `ledger.py`. The embedded server, which runs PostgreSQL on a laptop, is here too.
 """

@@ -1,7 +1,7 @@
-"""Claims: taking files for one worker, keeping the lease, and giving up before anything is published.
+"""Claims: take files for one worker, renew the lease, and end a batch that publishes nothing.
 
-Each method is one short transaction; none is open while a worker works. Every write after the claim names its
-batch and owner, and fails with `LeaseLost` when the ledger no longer agrees.
+Each method is one short transaction; none stays open while a worker works. Every write after the claim names its batch
+and owner, and raises `LeaseLost` if the ledger has other values.
 """
 
 from __future__ import annotations
@@ -9,33 +9,32 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Collection, Mapping
-from datetime import date
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from lake_pipeline.errors import LeaseLost, PermanentError
-from lake_pipeline.ledger.connection import Database
+from lake_pipeline.ledger.connection import Component
 from lake_pipeline.ledger.queries import query
-from lake_pipeline.ledger.settling import after_error, lock_files, plain_text, settle
+from lake_pipeline.ledger.rows import days_and_modes, raw_file
+from lake_pipeline.ledger.settlement import after_error, lock_files, plain_text, settle, shrink_claims
 from lake_pipeline.model.claims import Claim
-from lake_pipeline.model.files import Lane, RawFile
-from lake_pipeline.model.partitions import PartitionKey, mode_of_key
+from lake_pipeline.model.files import RawFile
+from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import BatchState
 
 INGEST = "INGEST"
-"""The kind of a batch that takes raw files to curated data."""
+"""The kind of a batch that converts raw files to curated data."""
 
 WIDEN = "WIDEN"
-"""The kind of a batch that has no raw files: it makes a column wider and rewrites the files that hold it."""
+"""The kind of a batch without raw files that widens a column and rewrites the files that contain it."""
 
 
-class Claiming(Database):
-    """The part of the ledger that a worker uses before its point of no return."""
+class Claims(Component):
+    """Claims and leases of workers, before their point of no return."""
 
-    def claim(
+    def take(
         self,
         *,
         owner: str,
@@ -45,14 +44,14 @@ class Claiming(Database):
         engine: str,
         partitions: Collection[PartitionKey] | None = None,
     ) -> Claim | None:
-        """Take the next claimable files, the weekly lane first; None when nothing is claimable at this moment.
+        """Claim the next files, the weekly lane first; None if nothing is claimable now.
 
         At most `max_files`, and `max_bytes` bytes as stored; a single file may be larger. With `partitions`, only
-        files whose key promises one of them. `owner` is `owner.this_owner()`.
+        files that are expected in one of them. `owner` is `owner.this_owner()`.
         """
         batch_id = str(uuid.uuid4())
         limits = {"batch_id": batch_id, "max_files": max_files, "max_bytes": max_bytes}
-        with self.transaction() as connection:
+        with self._database.transaction() as connection:
             files = self._take(connection, limits, partitions)
             if not files:
                 return None
@@ -69,9 +68,9 @@ class Claiming(Database):
         engine: str = "in_process",
         partitions: Collection[PartitionKey] | None = None,
     ) -> Claim:
-        """A claim on no files, for a batch of that kind that works on published ones: those of `partitions`, if any."""
+        """A claim without raw files, for a batch that works on published files: those of `partitions`, if given."""
         claim = Claim(batch_id=str(uuid.uuid4()), owner=owner, files=(), lease_seconds=lease_seconds)
-        with self.transaction() as connection:
+        with self._database.transaction() as connection:
             self._open_batch(connection, claim, kind, engine, partitions)
         return claim
 
@@ -107,32 +106,32 @@ class Claiming(Database):
         )
 
     def renew(self, claim: Claim) -> None:
-        """Prolong the lease to its full length from now. Raises `LeaseLost`."""
-        with self.transaction() as connection:
+        """Extend the lease to its full length from now. Raises `LeaseLost`."""
+        with self._database.transaction() as connection:
             renewed = connection.execute(query("renew_lease"), {**_fence(claim), "lease_seconds": claim.lease_seconds})
             _must_hold(claim, renewed.rowcount)
 
     def record_engine_run(self, claim: Claim, run_id: str | None) -> None:
-        """Note the engine's own id of this conversion on the batch and its files; None for one that is not to be found.
+        """Store the engine's id of this conversion with the batch and its files. Raises `LeaseLost`.
 
-        Raises `LeaseLost`.
+        None means that no other worker may look for the run, because its parts are deleted.
         """
-        with self.transaction() as connection:
-            noted = connection.execute(query("note_engine_run"), {**_fence(claim), "run_id": run_id})
-            _must_hold(claim, noted.rowcount)
+        with self._database.transaction() as connection:
+            recorded = connection.execute(query("record_engine_run"), {**_fence(claim), "run_id": run_id})
+            _must_hold(claim, recorded.rowcount)
             of_files = {"batch_id": claim.batch_id, "run_id": run_id}
-            files = connection.execute(query("note_engine_run_on_files"), of_files).rowcount
+            files = connection.execute(query("record_engine_run_on_files"), of_files).rowcount
             _must_hold(claim, files, expected=len(claim.files))
 
     def fail(self, claim: Claim, error: Exception, *, max_attempts: int) -> None:
-        """End the batch as failed: its files wait for their next attempt, or go to quarantine.
+        """End the batch as failed: its files wait for their next attempt, or are quarantined.
 
-        They go to quarantine at once after a `PermanentError`, else when they were tried `max_attempts` times.
-        Raises `LeaseLost`, also for a batch past its point of no return: that one can't fail any more.
+        They are quarantined at once after a `PermanentError`, else after `max_attempts` attempts. Raises `LeaseLost`,
+        also for a batch past its point of no return, which can't fail any more.
         """
         permanent = isinstance(error, PermanentError)
-        with self.transaction() as connection:
-            self._give_up(connection, _fence(claim), BatchState.FAILED, f"{type(error).__name__}: {error}")
+        with self._database.transaction() as connection:
+            self._end_batch(connection, _fence(claim), BatchState.FAILED, f"{type(error).__name__}: {error}")
             files = lock_files(connection, claim.batch_id)
             _must_hold(claim, len(files), expected=len(claim.files))
             settle(
@@ -142,65 +141,50 @@ class Claiming(Database):
             )
 
     def release(self, claim: Claim, reason: str) -> None:
-        """Put the files back as if they had not been claimed; `reason` stands in their history.
+        """Return the files to the queue as if they had not been claimed, with `reason` in their history.
 
         Raises `LeaseLost`, also for a batch past its point of no return.
         """
-        with self.transaction() as connection:
+        with self._database.transaction() as connection:
             released = self._release(connection, _fence(claim), reason)
             _must_hold(claim, released, expected=len(claim.files))
 
+    def lose(self, claim: Claim, error: Exception, *, max_lost: int) -> None:
+        """End a batch whose engine lost its workers: its files are pending again, in smaller batches.
+
+        A file that was alone is quarantined after `max_lost` losses. Raises `LeaseLost` like `release`.
+        """
+        with self._database.transaction() as connection:
+            self._end_batch(connection, _fence(claim), BatchState.ABANDONED, f"{type(error).__name__}: {error}")
+            values = {"batch_id": claim.batch_id, "max_lost": max_lost, "message": plain_text(str(error))}
+            shrink_claims(connection)
+            lost = connection.execute(query("lose_files"), values).rowcount
+            _must_hold(claim, lost, expected=len(claim.files))
+
+    def return_files_of_outages(self) -> int:
+        """Make files pending that an older version quarantined because of an outage; returns how many."""
+        with self._database.transaction() as connection:
+            return connection.execute(query("return_files_of_outages")).rowcount
+
     def release_batch(self, batch_id: str, owner: str, reason: str) -> int:
-        """The same for somebody else's claim, with whatever it holds; returns how many files were put back."""
-        with self.transaction() as connection:
+        """Release the claim of another worker with all files it holds; returns their number."""
+        with self._database.transaction() as connection:
             return self._release(connection, {"batch_id": batch_id, "owner": owner}, reason)
 
     def _release(self, connection: Connection, fence: dict[str, Any], reason: str) -> int:
-        self._give_up(connection, fence, BatchState.ABANDONED, reason)
+        self._end_batch(connection, fence, BatchState.ABANDONED, reason)
         return connection.execute(query("release_files"), {"batch_id": fence["batch_id"]}).rowcount
 
-    def _give_up(self, connection: Connection, fence: dict[str, Any], state: BatchState, message: str) -> None:
-        ended = connection.execute(query("give_up_batch"), {**fence, "state": state, "message": plain_text(message)})
+    def _end_batch(self, connection: Connection, fence: dict[str, Any], state: BatchState, message: str) -> None:
+        ended = connection.execute(query("end_batch"), {**fence, "state": state, "message": plain_text(message)})
         if ended.rowcount != 1:
             raise LeaseLost(fence["batch_id"])
-
-
-def days_and_modes(partitions: Collection[PartitionKey]) -> dict[str, list[Any]]:
-    """Partitions as the two parallel arrays that queries take, each partition once."""
-    unique = sorted(set(partitions))
-    return {"days": [partition.day for partition in unique], "modes": [partition.mode_key for partition in unique]}
-
-
-def raw_file(row: Row[Any], archived_at: str | None = None) -> RawFile:
-    """A row of the files as a value; its first columns are those of `claim_files`.
-
-    By position, because a claim has hundreds of rows: by name they took 7 ms of a claim's 27.
-    """
-    file_id, key, etag, size, lane, attempts, day, mode_key = row[:8]
-    return RawFile(
-        file_id=file_id,
-        key=key,
-        etag=etag,
-        size=size,
-        lane=_LANES[lane],
-        attempts=attempts,
-        expected=_partition(day, mode_key) if day else None,
-        archived_at=archived_at,
-    )
-
-
-_LANES = {lane.value: lane for lane in Lane}
-
-
-@lru_cache(maxsize=4096)
-def _partition(day: date, mode_key: str) -> PartitionKey:
-    return PartitionKey(day, mode_of_key(mode_key))
 
 
 def _fence(claim: Claim) -> dict[str, Any]:
     return {"batch_id": claim.batch_id, "owner": claim.owner}
 
 
-def _must_hold(claim: Claim, found: int, *, expected: int = 1) -> None:
-    if found != expected:
+def _must_hold(claim: Claim, rows: int, *, expected: int = 1) -> None:
+    if rows != expected:
         raise LeaseLost(claim.batch_id)

@@ -1,6 +1,6 @@
-"""Bringing a database to the schema of this version, and telling which one it has.
+"""Schema migration: bring a database to the schema of this version, and report which one it has.
 
-Alembic runs the revisions of migrations/ through this module alone; there is no alembic.ini to find.
+Alembic runs the revisions of migrations/ through this module only; there is no alembic.ini.
 """
 
 from __future__ import annotations
@@ -14,37 +14,39 @@ from alembic.util import CommandError
 from sqlalchemy import text
 
 from lake_pipeline.errors import LedgerOutdated
-from lake_pipeline.ledger.connection import SETTING, Database, Entrance, schema_revision
+from lake_pipeline.ledger.connection import SETTING, ConnectionOptions, Database, refuse_unreleased, schema_revision
 
 _LOCK = text("SELECT pg_advisory_xact_lock(1279349575, -1)")
-"""In the lock space of the ledger: two processes that start at once migrate one after the other."""
+"""In the lock space of the ledger: two processes that start together migrate one after the other."""
 
 
-def migrate(url: str, entrance: Entrance | None = None) -> tuple[str | None, str]:
-    """Bring the database to the newest revision, all or nothing; returns the revision before and after.
+def migrate(url: str, options: ConnectionOptions | None = None) -> tuple[str | None, str]:
+    """Bring the database to the newest revision in one transaction; returns the revision before and after.
 
-    None before means that there was no ledger. Raises `LedgerUnavailable`, and `LedgerOutdated` when the database
-    was made by a newer version of this program.
+    None before means that there was no ledger. Raises `LedgerUnavailable`, and `LedgerOutdated` if the database was
+    created by a newer version of this program, or before the first release.
     """
-    database = Database(url, entrance)
+    database = Database(url, options)
     try:
         with database.transaction(any_schema=True) as connection:
             connection.execute(_LOCK)
             old = schema_revision(connection)
+            refuse_unreleased(old, database.display_url)
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             return old, head_revision()
     except CommandError as error:
         raise LedgerOutdated(
-            f"{SETTING}: {database.place} was made by a newer version of this program. Install that version. ({error})"
+            f"{SETTING}: {database.display_url} was created by a newer version of this program. "
+            f"Install that version. ({error})"
         ) from error
     finally:
         database.close()
 
 
 def current_revision(url: str) -> str | None:
-    """The revision a database is at; None where it holds no ledger. Raises `LedgerUnavailable`."""
+    """The revision of a database; None if it has no ledger. Raises `LedgerUnavailable`."""
     database = Database(url)
     try:
         with database.transaction(any_schema=True) as connection:
@@ -63,7 +65,7 @@ def head_revision() -> str:
 def _config() -> Config:
     config = Config()
     folder = Path(__file__).with_name("migrations")
-    # ConfigParser takes a percent sign for the start of a placeholder.
+    # ConfigParser reads a percent sign as the start of a placeholder.
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

@@ -1,8 +1,7 @@
-"""Who holds a claim, and whether that process still exists.
+"""Owners of claims, and whether their process still exists.
 
-An owner is a process: its host and boot, its PID namespace, its PID and the moment it started. That is enough
-to know at once that a worker on this machine was killed, without waiting for its lease; of a worker elsewhere
-nothing is ever concluded.
+An owner is a process: host, boot, PID namespace, PID and start time. That shows at once that a worker on this machine
+was killed, before its lease ends. For a worker on another machine only the lease counts.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ import psutil
 def this_owner() -> str:
     """This process, as `host/boot/namespace/pid/NUMBER/START`."""
     pid = os.getpid()
-    return f"{_here()}/pid/{pid}/{_started(pid) or '-'}"
+    return f"{_this_machine()}/pid/{pid}/{_started(pid) or '-'}"
 
 
 def owner_is_dead(owner: str) -> bool:
-    """True only when `owner` was a process of this machine and provably exists no more."""
-    place, _, process = owner.rpartition("/pid/")
+    """True only if `owner` was a process of this machine that no longer exists."""
+    machine, _, process = owner.rpartition("/pid/")
     pid, _, started = process.partition("/")
-    if place != _here() or not pid.isdecimal():
+    if machine != _this_machine() or not pid.isdecimal():
         return False
     return _started(int(pid)) != started
 
 
 @cache
-def _here() -> str:
+def _this_machine() -> str:
     return f"{socket.gethostname()}/{_boot()}/{_pid_namespace()}"
 
 
@@ -43,7 +42,7 @@ def _boot() -> str:
 
 
 def _pid_namespace() -> str:
-    """Two containers on one host see different processes under the same PID."""
+    """Two containers on one host have different processes with the same PID."""
     try:
         return os.readlink("/proc/self/ns/pid").strip("pid:[]")
     except OSError:
@@ -51,9 +50,9 @@ def _pid_namespace() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When the process started, in a clock that is never set; None when there is no such process.
+    """Start time of the process, on a clock that is never set; None if there is no such process.
 
-    A killed process that its parent has not waited for does nothing any more: it counts as gone.
+    A zombie (killed, but its parent has not waited for it) counts as gone.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -61,7 +60,7 @@ def _started(pid: int) -> str | None:
         return None if Path("/proc/self/stat").exists() else _started_portable(pid)
     except (OSError, ProcessLookupError):
         return None
-    # The name in parentheses may hold anything; fields 3 (state) and 22 (start, in ticks since boot) come after it.
+    # The name in parentheses may contain anything; fields 3 (state) and 22 (start, in ticks since boot) come after it.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else fields[19]
 

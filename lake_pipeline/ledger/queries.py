@@ -1,6 +1,6 @@
-"""The named queries of the ledger, as they stand in sql/*.sql.
+"""The named queries of the ledger, read from sql/*.sql.
 
-Each has a name and a sentence that says what it is for, and is called from one method. Nothing is executed here.
+Each has a name, a sentence that says what it does, and exactly one caller. Nothing is executed here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def query(name: str) -> TextClause:
 @cache
 def all_queries() -> dict[str, str]:
     """Every query as SQL with `:parameters`, by name."""
-    found: dict[str, str] = {}
+    queries: dict[str, str] = {}
     for source in sorted(files("lake_pipeline.ledger").joinpath("sql").iterdir(), key=lambda file: file.name):
         _, *pieces = _HEAD.split(source.read_text(encoding="utf-8"))
         for name, sql in zip(pieces[::3], pieces[2::3], strict=True):
-            if name in found:
-                raise ValueError(f"two queries are called {name}")
-            found[name] = sql.strip().removesuffix(";")
-    return found
+            if name in queries:
+                raise ValueError(f"two queries have the name {name}")
+            queries[name] = sql.strip().removesuffix(";")
+    return queries

@@ -1,25 +1,25 @@
-"""Upkeep: what keeps the ledger quick however much happened in it.
+"""Upkeep: maintenance that keeps queries fast as the ledger grows.
 
-Nothing here changes what the ledger tells; leaving it out costs time, never truth.
+Nothing here changes what a query returns; without it they get slower.
 """
 
 from __future__ import annotations
 
-from lake_pipeline.ledger.connection import Database
+from lake_pipeline.ledger.connection import Component
 from lake_pipeline.ledger.queries import query
 
-MOST_CHANGES = 20_000
-"""Changes of the backlog that are summed up at each look: about 10 ms."""
+MAX_CHANGES = 20_000
+"""Changes of the backlog that each query sums up, at most: about 10 ms."""
 
 
-class Upkeep(Database):
-    """The part of the ledger that tidies up."""
+class Upkeep(Component):
+    """Maintenance of the ledger."""
 
-    def fold_backlog(self, *, most: int = MOST_CHANGES) -> int:
-        """Replace the changes of the backlog by their sums where there are more than `most`; returns what is left.
+    def fold_backlog(self, *, most: int = MAX_CHANGES) -> int:
+        """Replace the changes of the backlog by their sums if there are more than `most`; returns the rows left.
 
-        0 where there was nothing to do. Cheap then, and harmless beside any other writer.
+        0 if there was nothing to do. Safe with concurrent writers.
         """
-        with self.transaction() as connection:
+        with self._database.transaction() as connection:
             until = connection.scalar(query("backlog_to_fold"), {"most": most})
             return connection.execute(query("fold_backlog"), {"until": until}).rowcount if until else 0

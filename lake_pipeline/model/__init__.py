@@ -1,1 +1,1 @@
-"""Frozen values that cross module borders: files, states, claims, partitions, manifests. No I/O, no clocks."""
+"""Immutable values shared by all packages: files, states, claims, partitions, manifests. No I/O, no clocks."""

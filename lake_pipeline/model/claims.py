@@ -1,4 +1,4 @@
-"""A claim: the right of one worker to process some files for as long as its lease lasts."""
+"""A claim: the right of one worker to process some files while its lease lasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw files as the lake knows them: one version of one object in a landing zone."""
+"""Raw files: one version of one object in a landing zone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from lake_pipeline.model.partitions import PartitionKey
 
 
 class Lane(IntEnum):
-    """The queue a file waits in. The lower number is claimed first: weekly drops go ahead of the history."""
+    """Priority of a file. The lower number is claimed first: weekly drops before the history."""
 
     WEEKLY = 0
     HISTORY = 1
 
 
 class NewVersion(StrEnum):
-    """What becomes of a file whose key the ledger knows with another ETag."""
+    """Policy for a file whose key is in the ledger with another ETag."""
 
     REPLACE = "replace"
     APPEND = "append"
@@ -25,10 +25,10 @@ class NewVersion(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class DiscoveredFile:
-    """An object version seen by a listing, not yet registered.
+    """An object version from a listing, not yet registered.
 
-    `expected` is the partition that the key promises, if it promises one; the records decide in the end. A `frozen`
-    file stands in an archive storage class and can't be read before somebody restores it.
+    `expected` is the partition that the key announces, if any; the records decide in the end. A file that
+    `needs_restore` is in an archived storage class and can't be read until it is restored.
     """
 
     key: str
@@ -36,14 +36,14 @@ class DiscoveredFile:
     size: int
     lane: Lane
     expected: PartitionKey | None
-    frozen: bool = False
+    needs_restore: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawFile:
-    """A registered object version. `file_id` is the ledger's number for it, `size` its bytes as stored.
+    """A registered object version. `file_id` is its id in the ledger, `size` its bytes as stored.
 
-    `archived_at` is the key under which its bytes stand by now, where that is not `key`.
+    `archive_key` is the key of its bytes if they were moved to the archive.
     """
 
     file_id: int
@@ -53,9 +53,9 @@ class RawFile:
     lane: Lane = Lane.WEEKLY
     attempts: int = 0
     expected: PartitionKey | None = None
-    archived_at: str | None = None
+    archive_key: str | None = None
 
     @property
-    def place(self) -> str:
+    def current_key(self) -> str:
         """The key to read its bytes from."""
-        return self.archived_at or self.key
+        return self.archive_key or self.key

@@ -1,7 +1,7 @@
-"""What a batch is about to publish: parts nobody can see yet, and what became of each file.
+"""The manifest of a batch: the parts it is about to publish, and the outcome of each file.
 
-The manifest is the point of no return once it is in the ledger, so it holds everything that is needed to
-roll the batch forward without its worker. It travels as JSON (ledger column, conversion reports).
+Recording the manifest in the ledger is the point of no return, so it has everything that is needed to roll the batch
+forward without its worker. It is serialized as JSON (ledger column, conversion reports).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from lake_pipeline.model.partitions import PartitionKey
 
 @dataclass(frozen=True, kw_only=True)
 class PendingObject:
-    """A complete object that no reader can see until it is published.
+    """A complete object that is not visible until it is published.
 
-    `token` is the store's handle on it (a temporary name, a multipart upload id); `etag` is what the
-    published object will carry, `size` its bytes.
+    `token` is the handle of the store (a temporary name, a multipart upload id). `etag` and `size` (bytes) are those
+    of the published object.
     """
 
     key: str
@@ -30,7 +30,7 @@ class PendingObject:
 
 @dataclass(frozen=True, kw_only=True)
 class CuratedPart:
-    """One Parquet file of curated rows. `rows_by_file` maps file_id to the rows it gave; they add up to `rows`."""
+    """One Parquet file of curated rows. `rows_by_file` maps file_id to its rows; they add up to `rows`."""
 
     object: PendingObject
     partition: PartitionKey
@@ -48,10 +48,10 @@ class QuarantinePart:
 
 @dataclass(frozen=True, kw_only=True)
 class RewrittenPart:
-    """A published Parquet file written again under its own key, with the same rows and a wider type of a column.
+    """A published Parquet file that is rewritten with the same key and rows and a wider type of a column.
 
-    `replaces` is the ETag of the object it takes the place of. `rescued_by_file` maps file_id to the rows that have
-    a value in `_rescued` only since then, because it does not fit the wider type.
+    `replaces` is the ETag of the object that it replaces. `rescued_by_file` maps file_id to the rows whose first
+    rescued value comes from this rewrite: a value that does not fit the wider type.
     """
 
     object: PendingObject
@@ -61,13 +61,12 @@ class RewrittenPart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StrippedPart:
-    """A published Parquet file that loses the rows of some raw files.
+class ReducedPart:
+    """A published Parquet file from which the rows of some raw files are removed.
 
-    It is written again under its own key as `object` with the `rows` that stay; where none stays, `object` is None
-    and the file is deleted. `replaces` is the ETag of what stands there, `removed_by_file` maps file_id to the rows
-    that go. `is_wider` where a column became wider at the same time; `rescued_by_file` counts rows whose first value
-    was rescued by that.
+    It is rewritten with the same key as `object`, with the remaining `rows`; if none remains, `object` is None and the
+    file is deleted. `replaces` is the ETag of the published object, `removed_by_file` maps file_id to removed rows.
+    `is_wider` if a column became wider at the same time; `rescued_by_file` is as in `RewrittenPart`.
     """
 
     key: str
@@ -83,7 +82,7 @@ class StrippedPart:
         return self.rows + sum(self.removed_by_file.values())
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
+        """The JSON object that `from_json` reads."""
         return {
             "key": self.key,
             "replaces": self.replaces,
@@ -95,34 +94,44 @@ class StrippedPart:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> StrippedPart:
-        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+    def from_json(cls, data: Mapping[str, Any]) -> ReducedPart:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for other data."""
         return cls(
             key=data["key"],
             replaces=data["replaces"],
             rows=data["rows"],
             removed_by_file={int(file): rows for file, rows in data["removed_by_file"].items()},
             object=PendingObject(**data["object"]) if data["object"] else None,
-            is_wider=data.get("is_wider", False),
-            rescued_by_file={int(file): rows for file, rows in data.get("rescued_by_file", {}).items()},
+            is_wider=data["is_wider"],
+            rescued_by_file={int(file): rows for file, rows in data["rescued_by_file"].items()},
         )
 
 
 class Outcome(StrEnum):
-    """What became of a file in a batch."""
+    """The outcome of a file in a batch."""
 
     CONVERTED = "CONVERTED"
     REFUSED = "REFUSED"
     FAILED = "FAILED"
 
 
+UNAVAILABLE = "unavailable"
+"""The reason of a FAILED file whose store failed: it does not cost an attempt."""
+
+UNREADABLE = "unreadable"
+"""The reason of a FAILED file that can't be read although the store works, as a probe has to confirm."""
+
+MISSING = "missing"
+"""The reason of a REFUSED file whose object is gone, as a probe of the store has to confirm."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileOutcome:
     """The account of one file: `read == published + quarantined` always holds.
 
-    REFUSED means that nothing of it was published and trying again won't help (`reason` is a short code,
-    `error` the sentence for the operator). FAILED means that trying again may help; its counts are zero.
-    `rescued` counts published rows with a value in `_rescued`.
+    REFUSED: nothing of it was published and a retry won't help (`reason` is a short code, `error` the sentence for the
+    operator). FAILED: a retry may help; its counts are zero. `rescued` counts published rows with a value in
+    `_rescued`.
     """
 
     file_id: int
@@ -142,24 +151,23 @@ class FileOutcome:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
+        """The JSON object that `from_json` reads."""
         return {**asdict(self), "outcome": self.outcome.value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FileOutcome:
-        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for other data."""
         return cls(**{**data, "outcome": Outcome(data["outcome"])})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything a batch publishes, and the account of each of its files.
+    """Everything that a batch publishes, and the account of each of its files.
 
-    Where its contract makes a column wider, `rewritten` are the published files that had the narrower type as of
-    the lake commit `as_of`; None where no type changes. `stripped` are published files that lose the rows of the raw
-    files `superseded` (by id: they become SUPERSEDED), or of those that were `rebuilt` from their originals, with
-    their new accounts: those files stay SUCCEEDED. `unquarantined` are files of quarantined records that lose those of
-    the same raw files.
+    If its contract widens a column, `rewritten` are the published files that had the narrower type as of the commit
+    `as_of` (None if no type changes). `reduced` are published files that lose the rows of the raw files `superseded`
+    (ids; they become SUPERSEDED) or `rebuilt` (with their new accounts; they stay SUCCEEDED). `reduced_quarantine` are
+    files of quarantined records that lose those of the same raw files.
     """
 
     curated: tuple[CuratedPart, ...]
@@ -167,25 +175,25 @@ class Manifest:
     files: tuple[FileOutcome, ...]
     rewritten: tuple[RewrittenPart, ...] = ()
     as_of: int | None = None
-    stripped: tuple[StrippedPart, ...] = ()
-    unquarantined: tuple[StrippedPart, ...] = ()
+    reduced: tuple[ReducedPart, ...] = ()
+    reduced_quarantine: tuple[ReducedPart, ...] = ()
     superseded: tuple[int, ...] = ()
     rebuilt: tuple[FileOutcome, ...] = ()
 
     @property
     def objects(self) -> tuple[PendingObject, ...]:
-        """All pending objects, in the order they are made visible: quarantine first, so nothing is unaccounted."""
+        """All pending objects in the order of publication: quarantine first, so that every record is accounted for."""
         return (
             *(part.object for part in self.quarantine),
             *(part.object for part in self.rewritten),
-            *(part.object for part in (*self.unquarantined, *self.stripped) if part.object),
+            *(part.object for part in (*self.reduced_quarantine, *self.reduced) if part.object),
             *(part.object for part in self.curated),
         )
 
     @property
     def deleted(self) -> tuple[str, ...]:
-        """The keys of published files of which no row stays."""
-        return tuple(part.key for part in (*self.unquarantined, *self.stripped) if part.object is None)
+        """The keys of published files that have no rows left."""
+        return tuple(part.key for part in (*self.reduced_quarantine, *self.reduced) if part.object is None)
 
     @property
     def partitions(self) -> tuple[PartitionKey, ...]:
@@ -193,7 +201,7 @@ class Manifest:
         return tuple(sorted({part.partition for part in self.curated}))
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
+        """The JSON object that `from_json` reads."""
         return {
             "curated": [
                 {
@@ -216,15 +224,15 @@ class Manifest:
                 for part in self.rewritten
             ],
             "as_of": self.as_of,
-            "stripped": [part.to_json() for part in self.stripped],
-            "unquarantined": [part.to_json() for part in self.unquarantined],
+            "reduced": [part.to_json() for part in self.reduced],
+            "reduced_quarantine": [part.to_json() for part in self.reduced_quarantine],
             "superseded": list(self.superseded),
             "rebuilt": [file.to_json() for file in self.rebuilt],
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
-        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for other data."""
         return cls(
             curated=tuple(
                 CuratedPart(
@@ -239,7 +247,6 @@ class Manifest:
                 QuarantinePart(object=PendingObject(**part["object"]), rows=part["rows"]) for part in data["quarantine"]
             ),
             files=tuple(map(FileOutcome.from_json, data["files"])),
-            # Manifests of batches that were recorded before there were widenings have neither.
             rewritten=tuple(
                 RewrittenPart(
                     object=PendingObject(**part["object"]),
@@ -247,12 +254,11 @@ class Manifest:
                     rows=part["rows"],
                     rescued_by_file={int(file): rows for file, rows in part["rescued_by_file"].items()},
                 )
-                for part in data.get("rewritten", ())
+                for part in data["rewritten"]
             ),
-            as_of=data.get("as_of"),
-            # Nor have those from before rows could be taken out.
-            stripped=tuple(map(StrippedPart.from_json, data.get("stripped", ()))),
-            unquarantined=tuple(map(StrippedPart.from_json, data.get("unquarantined", ()))),
-            superseded=tuple(data.get("superseded", ())),
-            rebuilt=tuple(map(FileOutcome.from_json, data.get("rebuilt", ()))),
+            as_of=data["as_of"],
+            reduced=tuple(map(ReducedPart.from_json, data["reduced"])),
+            reduced_quarantine=tuple(map(ReducedPart.from_json, data["reduced_quarantine"])),
+            superseded=tuple(data["superseded"]),
+            rebuilt=tuple(map(FileOutcome.from_json, data["rebuilt"])),
         )

@@ -1,8 +1,7 @@
-"""The partition of a curated row: a day and a mode, and the spellings of it that readers use.
+"""The partition of a curated row, a day and a mode, and its spelling in paths and keys.
 
-A path component is escaped as Hive does (percent signs), which DuckDB, Spark and pyarrow undo when they
-read. Nothing in a value can leave its component: `/`, `=`, `%`, control characters and leading dots are
-all escaped.
+Path components are escaped as in Hive (percent signs); DuckDB, Spark and pyarrow undo this when they read. No value can
+leave its component: `/`, `=`, `%`, control characters and leading dots are escaped.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 MAX_MODE_BYTES = 128
-"""Longest escaped mode, in bytes: S3 keys end at 1,024 bytes and file names at 255."""
+"""Longest escaped mode, in bytes: S3 keys have at most 1,024 bytes and file names 255."""
 
-# Both directions are remembered below: they took half of the time of registering and claiming a file.
+# Both directions are cached below: they took half of the time of registering and claiming a file.
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _PATH = re.compile(r"year=(\d{4})/month=(\d{2})/day=(\d{2})/mode=([^/]+)(?:/|$)")
 
@@ -25,7 +24,7 @@ _PATH = re.compile(r"year=(\d{4})/month=(\d{2})/day=(\d{2})/mode=([^/]+)(?:/|$)"
 def escape_mode(mode: str) -> str:
     """The Hive path component of `mode`: ASCII letters, digits, `_` and `-` stay, all else is `%XX`.
 
-    A dot stays where it can't be mistaken for a relative path: after the first character.
+    A dot stays except as the first character, where it could be part of a relative path.
     """
     raw = mode.encode("utf-8", "surrogatepass")
     return "".join(
@@ -48,7 +47,7 @@ class PartitionKey:
 
     @property
     def mode_key(self) -> str:
-        """The mode as a Dagster partition key: reversible, and free of `|`, commas, brackets and spaces."""
+        """The mode as a Dagster partition key: reversible, without `|`, commas, brackets and spaces."""
         return escape_mode(self.mode).replace("%", "~")
 
     def __str__(self) -> str:
@@ -56,7 +55,7 @@ class PartitionKey:
 
     @classmethod
     def parse(cls, text: str) -> PartitionKey:
-        """The inverse of `str()`. Raises ValueError for anything else."""
+        """The inverse of `str()`. Raises ValueError for other text."""
         day, bar, mode = text.partition("|")
         if not bar or not mode:
             raise ValueError(f"{text!r} is not a partition: expected YYYY-MM-DD|mode")
@@ -64,11 +63,11 @@ class PartitionKey:
 
     @classmethod
     def of_path(cls, key: str) -> PartitionKey:
-        """The partition of a curated object's key. Raises ValueError where the key names none."""
-        found = _PATH.search(key)
-        if not found:
-            raise ValueError(f"{key!r} names no partition")
-        year, month, day, mode = found.groups()
+        """The partition of a curated object's key. Raises ValueError if the key has none."""
+        match = _PATH.search(key)
+        if not match:
+            raise ValueError(f"{key!r} has no partition")
+        year, month, day, mode = match.groups()
         return cls(date(int(year), int(month), int(day)), unquote(mode))
 
 

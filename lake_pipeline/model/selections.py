@@ -1,4 +1,4 @@
-"""What of the curated table a reader wants: days, modes and columns. A snapshot keeps it, a dataset reads it."""
+"""Selections of the curated table: days, modes and columns. A snapshot retains one, a dataset reads one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lake_pipeline.model.partitions import PartitionKey
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Days from `first` to `last`, both included, of some `modes`, and of each row some `columns`; None means all."""
+    """Days from `first` to `last` (inclusive), `modes`, and `columns` of each row; None means all."""
 
     first: date | None = None
     last: date | None = None
@@ -20,14 +20,14 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.first and self.last and self.last < self.first:
-            raise ValueError(f"the last day, {self.last}, lies before the first one, {self.first}")
+            raise ValueError(f"the last day, {self.last}, is before the first day, {self.first}")
         if self.modes is not None and not self.modes:
-            raise ValueError("a selection of no mode has no rows; leave modes out for all of them")
+            raise ValueError("a selection without modes has no rows; omit modes to select all")
         if self.columns is not None and len(set(self.columns)) != len(self.columns):
-            raise ValueError("a column is named twice")
+            raise ValueError("a column is listed twice")
 
     def holds(self, partition: PartitionKey) -> bool:
-        """Whether the rows of `partition` are wanted."""
+        """Whether the rows of `partition` are selected."""
         return (
             (self.first is None or self.first <= partition.day)
             and (self.last is None or partition.day <= self.last)
@@ -43,7 +43,7 @@ class Selection:
         modes: Iterable[str] | None = None,
         columns: Iterable[str] | None = None,
     ) -> Selection:
-        """The same from what people write: days as YYYY-MM-DD too. Raises ValueError for anything else."""
+        """A selection from user input: days as YYYY-MM-DD, too. Raises ValueError for other text."""
         return cls(
             first=date.fromisoformat(first) if isinstance(first, str) else first,
             last=date.fromisoformat(last) if isinstance(last, str) else last,

@@ -1,7 +1,6 @@
-"""The state machines of a raw file, a batch and an archived original, as data.
+"""The state machines of a raw file, a batch and an original, as data.
 
-`TRANSITIONS` is the one source: the ledger's trigger, the diagram in docs/ledger.md and the tests are
-compared with it.
+`TRANSITIONS` is the single source: tests compare the ledger's trigger and the diagram in docs/ledger.md with it.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from enum import StrEnum
 
 
 class FileState(StrEnum):
-    """Where a raw file stands on its way into curated data (`processing_status`)."""
+    """State of a raw file (`processing_status`)."""
 
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
@@ -23,25 +22,25 @@ class FileState(StrEnum):
 TRANSITIONS: frozenset[tuple[FileState, FileState]] = frozenset(
     {
         (FileState.PENDING, FileState.PROCESSING),  # claimed
-        (FileState.FAILED, FileState.PROCESSING),  # claimed again, its retry time has come
+        (FileState.FAILED, FileState.PROCESSING),  # claimed again after its backoff
         (FileState.PROCESSING, FileState.SUCCEEDED),  # published
-        (FileState.PROCESSING, FileState.FAILED),  # a transient error; it will be tried again
+        (FileState.PROCESSING, FileState.FAILED),  # a transient error; it will be retried
         (FileState.PROCESSING, FileState.QUARANTINED),  # a permanent error, or too many attempts
         (FileState.PROCESSING, FileState.PENDING),  # reclaimed or released before anything was published
-        (FileState.PENDING, FileState.QUARANTINED),  # in an archive storage class: it can't be read
-        (FileState.QUARANTINED, FileState.PENDING),  # brought back by an operator, or restored
-        (FileState.FAILED, FileState.PENDING),  # brought back by an operator before its retry time
-        (FileState.PENDING, FileState.SUPERSEDED),  # a newer version was published, or it is forgotten
+        (FileState.PENDING, FileState.QUARANTINED),  # in an archived storage class: it can't be read
+        (FileState.QUARANTINED, FileState.PENDING),  # retried by an operator, or restored
+        (FileState.FAILED, FileState.PENDING),  # retried by an operator before the end of its backoff
+        (FileState.PENDING, FileState.SUPERSEDED),  # a newer version was published, or `lake forget`
         (FileState.FAILED, FileState.SUPERSEDED),
         (FileState.QUARANTINED, FileState.SUPERSEDED),
-        (FileState.PROCESSING, FileState.SUPERSEDED),  # its worker found another version of the same key
-        (FileState.SUCCEEDED, FileState.SUPERSEDED),  # its rows were taken out: replaced, or forgotten
+        (FileState.PROCESSING, FileState.SUPERSEDED),  # another version of its key takes priority
+        (FileState.SUCCEEDED, FileState.SUPERSEDED),  # its rows were removed: replaced or forgotten
     }
 )
 
 
 class BatchState(StrEnum):
-    """Where a batch stands. PUBLISHING is past the point of no return: it is rolled forward, never redone."""
+    """State of a batch. PUBLISHING is past the point of no return: the batch is rolled forward, never repeated."""
 
     CLAIMED = "CLAIMED"
     PUBLISHING = "PUBLISHING"
@@ -61,7 +60,7 @@ BATCH_TRANSITIONS: frozenset[tuple[BatchState, BatchState]] = frozenset(
 
 
 class ArchiveState(StrEnum):
-    """Where the original of a raw file stands after publishing (`archive_state`)."""
+    """State of the original of a raw file after publication (`archive_state`)."""
 
     NONE = "NONE"
     WAITING = "WAITING"

@@ -1,1 +1,4 @@
-"""What the lake needs on AWS: how it should be, how it is, and the step between. Everything here can be repeated."""
+"""Provisioning: the AWS resources of a lake as desired states, the comparison with their current state, and the update.
+
+Every operation is idempotent and leaves what others have configured. IAM policies are written, not applied.
+"""

@@ -1,9 +1,9 @@
 """The code of the Glue jobs as it is uploaded: the scripts of `glue/`, and the package as a zip for `--extra-py-files`.
 
-python -m lake_pipeline.provision.bundle FOLDER     what `make glue-bundle` does
+python -m lake_pipeline.provision.bundle FOLDER     (`make glue-bundle`)
 
-What only hosts need (Dagster, commands, provisioning) stays at home. What else must be installed is in the
-requirements beside the scripts.
+The zip omits what only hosts need (Dagster, commands, provisioning). The requirements files in `glue/` list what else
+the job installs.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from functools import cache
 from pathlib import Path
 
 import lake_pipeline
-from lake_pipeline.convert.native.keeping import SHIPPED
-from lake_pipeline.convert.native.obtaining import to_ship
+from lake_pipeline.convert.native.code_cache import SHIPPED, files_to_ship
 
 BUNDLE = "lake_pipeline.zip"
 PROCESSOR = "batch_processor.py"
 LISTER = "file_lister.py"
 
-_AT_HOME = frozenset({"cli", "consume", "defs", "definitions.py", "demo_data", "glue", "provision", "dagster.yaml"})
-_MOMENT = (1980, 1, 1, 0, 0, 0)
-"""The oldest that a zip can tell: the same code is the same file, whenever it was checked out."""
+_HOST_ONLY = frozenset({"cli", "consume", "defs", "definitions.py", "demo_data", "glue", "provision", "dagster.yaml"})
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+"""The oldest timestamp of a zip. A constant, so that the same code is the same file."""
 
 
 @cache
@@ -37,15 +36,15 @@ def bundle() -> dict[str, bytes]:
 
 @cache
 def digest() -> str:
-    """Names the content of all files together."""
-    found = hashlib.sha256()
+    """A hash of all files."""
+    content_hash = hashlib.sha256()
     for name, content in sorted(bundle().items()):
-        found.update(name.encode() + b"\0" + content)
-    return found.hexdigest()[:16]
+        content_hash.update(name.encode() + b"\0" + content)
+    return content_hash.hexdigest()[:16]
 
 
 def modules(*, alone: bool = False) -> list[str]:
-    """What pip must install for the kernel, pinned; with `alone` also for work with the ledger."""
+    """Pinned requirements of the kernel; with `alone` also those of the ledger."""
     names = ["requirements.txt", *(["requirements-alone.txt"] if alone else [])]
     return [line for name in names for line in (_scripts() / name).read_text(encoding="utf-8").split()]
 
@@ -59,35 +58,35 @@ def write_bundle(folder: Path) -> list[Path]:
 
 
 def _zipped(package: Path) -> bytes:
-    into = io.BytesIO()
-    with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted((_travelling(package) | _compiled()).items()):
-            info = zipfile.ZipInfo(f"{package.name}/{name}", _MOMENT)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted((_package_files(package) | _compiled()).items()):
+            info = zipfile.ZipInfo(f"{package.name}/{name}", _TIMESTAMP)
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, content)
-    return into.getvalue()
+    return buffer.getvalue()
 
 
-def _travelling(package: Path) -> dict[str, bytes]:
-    """The files of the package by their place in it."""
+def _package_files(package: Path) -> dict[str, bytes]:
+    """The files of the package by their path in it."""
     files = {path.relative_to(package): path for path in package.rglob("*") if path.is_file()}
     return {
-        inside.as_posix(): path.read_bytes()
-        for inside, path in files.items()
-        if "__pycache__" not in inside.parts and inside.parts[0] not in _AT_HOME
+        name.as_posix(): path.read_bytes()
+        for name, path in files.items()
+        if "__pycache__" not in name.parts and name.parts[0] not in _HOST_ONLY
     }
 
 
 def _compiled() -> dict[str, bytes]:
-    """The machine code of the kernel, where this machine makes what Glue runs: no worker compiles it then (10 s)."""
-    return {f"convert/native/{SHIPPED}/{name}": content for name, content in to_ship().items()}
+    """Machine code of the kernel, if this machine can compile it for Glue, so that no worker has to (10 s)."""
+    return {f"convert/native/{SHIPPED}/{name}": content for name, content in files_to_ship().items()}
 
 
 def _scripts() -> Path:
-    """Beside the package in a checkout; a wheel carries them in the package."""
+    """The folder `glue`: next to the package in a checkout, in the package in a wheel."""
     package = Path(lake_pipeline.__file__).parent
-    carried = package / "glue"
-    return carried if carried.exists() else package.parent / "glue"
+    packaged = package / "glue"
+    return packaged if packaged.exists() else package.parent / "glue"
 
 
 if __name__ == "__main__":

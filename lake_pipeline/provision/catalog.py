@@ -1,7 +1,7 @@
-"""The Glue Data Catalog: the database and the table that Athena reads, in step with contract and ledger.
+"""The Glue Data Catalog: the database and the table that Athena reads, derived from contract and ledger.
 
-Partitions are projected: the table says which years, months, days and modes there may be and where they stand, so none
-is ever registered. What the columns are is the contract's business, what is published the ledger's.
+Partitions are projected: table parameters describe all possible years, months, days and modes and their locations, so
+that no partition is registered. The contract defines the columns, the ledger what is published.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from lake_pipeline.aws.access import AwsAccess
-from lake_pipeline.aws.asking import ask, tell
+from lake_pipeline.aws.calls import call, call_or_none
 from lake_pipeline.aws.clients import make_client
+from lake_pipeline.aws.connection import AwsAccess
 from lake_pipeline.contract.athena import comment, problems
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.hive_types import hive_type
 from lake_pipeline.errors import PermanentError
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ledger.views import Extent
+from lake_pipeline.ledger.curated import Extent
 from lake_pipeline.model.partitions import escape_mode
 from lake_pipeline.provision.plan import Resource
-from lake_pipeline.storage.places import S3Place
+from lake_pipeline.storage.location import S3Location
 from lake_pipeline.storage.zones import CURATED, CURATED_NAME
+from lake_pipeline.usecases.lake import Lake
 
 ABSENT = ("EntityNotFoundException",)
 
-MOST_MODES = 100
-"""Modes that are enumerated. Athena looks at every combination that a query does not rule out, and advises a few dozen;
-above this a query has to name its mode (`injected`)."""
+MAX_ENUMERATED_MODES = 100
+"""With more modes a query must name its mode (`injected`). Athena checks every combination that a query does not
+exclude, and recommends a few dozen."""
 
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 
@@ -44,18 +44,18 @@ _COMMENTS = {
 
 
 @dataclass(frozen=True)
-class OfGlue:
-    """What is made in Glue, in the region of the bucket."""
+class GlueResource:
+    """A resource of Glue, in the region of the bucket."""
 
-    place: S3Place
+    location: S3Location
 
     @cached_property
     def _client(self) -> Any:
-        return make_client("glue", AwsAccess(region=self.place.access.region))
+        return make_client("glue", AwsAccess(region=self.location.access.region))
 
 
 @dataclass(frozen=True)
-class Database(OfGlue):
+class Database(GlueResource):
     """The database of the catalog."""
 
     database: str
@@ -65,21 +65,21 @@ class Database(OfGlue):
         return f"Glue database {self.database}"
 
     def read(self) -> Any:
-        found = ask(self.name, "read it", self._client.get_database, absent=ABSENT, Name=self.database)
-        return found and {"Name": found["Database"]["Name"]}
+        current = call_or_none(self.name, "read it", self._client.get_database, absent=ABSENT, Name=self.database)
+        return current and {"Name": current["Database"]["Name"]}
 
-    def wanted(self, found: Any) -> Any:  # noqa: ARG002
+    def desired(self, current: Any) -> Any:  # noqa: ARG002
         return {"Name": self.database}
 
-    def apply(self, wanted: Any) -> None:
-        tell(self.name, "make it", self._client.create_database, DatabaseInput=wanted)
+    def apply(self, desired: Any) -> None:
+        call(self.name, "create it", self._client.create_database, DatabaseInput=desired)
 
 
 @dataclass(frozen=True)
-class Table(OfGlue):
-    """The curated table. Parameters and partitions that others set stay.
+class Table(GlueResource):
+    """The curated table. Parameters set by others are kept.
 
-    `extent` is what is published; where nothing is, the table has columns and projects nothing yet.
+    `extent` is what is published. Without it the table has columns and projects no partitions.
     """
 
     database: str
@@ -91,36 +91,36 @@ class Table(OfGlue):
         return f"Glue table {self.database}.{CURATED_NAME}"
 
     def read(self) -> Any:
-        found = self._found()
-        if found is None:
+        current = self._current_table()
+        if current is None:
             return None
-        storage = found.get("StorageDescriptor", {})
-        wanted = self.definition
-        set_ = found.get("Parameters", {})
-        ours = {*wanted["Parameters"], *(name for name in set_ if _is_ours(name))}
+        storage = current.get("StorageDescriptor", {})
+        desired = self.definition
+        parameters = current.get("Parameters", {})
+        own_parameters = {*desired["Parameters"], *(name for name in parameters if _is_own(name))}
         return {
-            "Name": found["Name"],
-            "TableType": found.get("TableType"),
-            "Parameters": {name: set_.get(name) for name in ours},
-            "PartitionKeys": [_column(each) for each in found.get("PartitionKeys", ())],
+            "Name": current["Name"],
+            "TableType": current.get("TableType"),
+            "Parameters": {name: parameters.get(name) for name in own_parameters},
+            "PartitionKeys": [_column(key) for key in current.get("PartitionKeys", ())],
             "StorageDescriptor": {
-                **{name: storage.get(name) for name in wanted["StorageDescriptor"]},
-                "Columns": [_column(each) for each in storage.get("Columns", ())],
+                **{name: storage.get(name) for name in desired["StorageDescriptor"]},
+                "Columns": [_column(column) for column in storage.get("Columns", ())],
             },
         }
 
-    def wanted(self, found: Any) -> Any:  # noqa: ARG002
-        """Raises `PermanentError` where Athena could not read it."""
-        wrong = problems(self.contract, self.database)
-        if wrong:
+    def desired(self, current: Any) -> Any:  # noqa: ARG002
+        """Raises `PermanentError` if Athena could not read the table."""
+        reasons = problems(self.contract, self.database)
+        if reasons:
             raise PermanentError(
-                f"Athena can't read this table: {'; '.join(wrong)}. Rename or reshape it in LAKE_CONTRACT_FILE."
+                f"Athena can't read this table: {'; '.join(reasons)}. Rename or reshape it in LAKE_CONTRACT_FILE."
             )
         return self.definition
 
     @property
     def definition(self) -> dict[str, Any]:
-        """The table as Glue's API takes it."""
+        """The table as input of Glue's API."""
         return {
             "Name": CURATED_NAME,
             "TableType": "EXTERNAL_TABLE",
@@ -128,7 +128,7 @@ class Table(OfGlue):
                 "EXTERNAL": "TRUE",
                 "classification": "parquet",
                 "lake_contract_version": str(self.contract.version),
-                **(projection(self.place, self.extent) if self.extent else {"projection.enabled": "false"}),
+                **(projection(self.location, self.extent) if self.extent else {"projection.enabled": "false"}),
             },
             "PartitionKeys": [
                 *({"Name": name, "Type": "int", "Comment": ""} for name in ("year", "month", "day")),
@@ -139,12 +139,12 @@ class Table(OfGlue):
                     {"Name": field.name, "Type": hive_type(field.type), "Comment": _comment_of(field)}
                     for field in self.contract.arrow_schema()
                 ],
-                "Location": f"{self.place}/{CURATED}",
+                "Location": f"{self.location}/{CURATED}",
                 "InputFormat": f"{PARQUET}.MapredParquetInputFormat",
                 "OutputFormat": f"{PARQUET}.MapredParquetOutputFormat",
                 "SerdeInfo": {
                     "SerializationLibrary": f"{PARQUET}.serde.ParquetHiveSerDe",
-                    # By name: files that were written before a column came lack it.
+                    # Columns by name: files written before a column was added lack it.
                     "Parameters": {"serialization.format": "1", "parquet.column.index.access": "false"},
                 },
             },
@@ -152,20 +152,20 @@ class Table(OfGlue):
 
     @property
     def fingerprint(self) -> str:
-        """Another one whenever the definition is another one: with the contract, the modes, the years."""
+        """A hash of the definition, which changes with the contract, the modes and the years."""
         return sha256(json.dumps(self.definition, sort_keys=True).encode()).hexdigest()[:16]
 
-    def apply(self, wanted: Any) -> None:
-        found = self._found()
-        if found is None:
-            tell(self.name, "make it", self._client.create_table, DatabaseName=self.database, TableInput=wanted)
+    def apply(self, desired: Any) -> None:
+        current = self._current_table()
+        if current is None:
+            call(self.name, "create it", self._client.create_table, DatabaseName=self.database, TableInput=desired)
             return
-        theirs = {name: value for name, value in found.get("Parameters", {}).items() if not _is_ours(name)}
-        table = {**wanted, "Parameters": {**theirs, **wanted["Parameters"]}}
-        tell(self.name, "change it", self._client.update_table, DatabaseName=self.database, TableInput=table)
+        others = {name: value for name, value in current.get("Parameters", {}).items() if not _is_own(name)}
+        table = {**desired, "Parameters": {**others, **desired["Parameters"]}}
+        call(self.name, "update it", self._client.update_table, DatabaseName=self.database, TableInput=table)
 
-    def _found(self) -> dict[str, Any] | None:
-        found = ask(
+    def _current_table(self) -> dict[str, Any] | None:
+        current = call_or_none(
             self.name,
             "read it",
             self._client.get_table,
@@ -173,33 +173,33 @@ class Table(OfGlue):
             DatabaseName=self.database,
             Name=CURATED_NAME,
         )
-        return found and dict(found["Table"])
+        return current and dict(current["Table"])
 
 
-def curated_table(lake: Lake, place: S3Place, database: str) -> Table | None:
-    """The table as contract and ledger have it now; None before the first batch, which brings its columns."""
-    contract = lake.ledger.contract()
-    return Table(place, database, contract, lake.ledger.extent()) if contract else None
+def curated_table(lake: Lake, location: S3Location, database: str) -> Table | None:
+    """The table for the current contract and ledger. None before the first batch, which defines the columns."""
+    contract = lake.ledger.contracts.latest()
+    return Table(location, database, contract, lake.ledger.curated.extent()) if contract else None
 
 
-def required_table(lake: Lake, place: S3Place, database: str) -> Table:
-    """The same; raises `PermanentError` before the first batch."""
-    table = curated_table(lake, place, database)
+def required_table(lake: Lake, location: S3Location, database: str) -> Table:
+    """Like `curated_table`, but raises `PermanentError` before the first batch."""
+    table = curated_table(lake, location, database)
     if table is None:
-        raise PermanentError("There is no table yet: its columns come with the first batch. Run `lake ingest`.")
+        raise PermanentError("There is no table yet: the first batch defines its columns. Run `lake ingest`.")
     return table
 
 
 def catalog(table: Table) -> list[Resource]:
-    """Database and table, in the order in which they are made."""
-    return [Database(table.place, table.database), table]
+    """Database and table, in the order of their creation."""
+    return [Database(table.location, table.database), table]
 
 
-def projection(place: S3Place, extent: Extent, *, today: datetime | None = None) -> dict[str, str]:
-    """The table's parameters from which Athena makes the partitions.
+def projection(location: S3Location, extent: Extent, *, today: datetime | None = None) -> dict[str, str]:
+    """The table parameters from which Athena derives the partitions.
 
-    Years go on to the next one, so that a new day is seen without a change of the table. A mode is projected as it is
-    escaped in paths, because Athena puts the value into the location as it stands.
+    Years include the next one, so that a new day needs no change of the table. A mode has the escaped form of paths,
+    because Athena inserts the value into the location unchanged.
     """
     this_year = (today or datetime.now(UTC)).year
     modes = sorted(map(escape_mode, extent.modes))
@@ -209,8 +209,8 @@ def projection(place: S3Place, extent: Extent, *, today: datetime | None = None)
         **_integers("year", extent.first.year, max(extent.last.year, this_year + 1), digits=4),
         **_integers("month", 1, 12, digits=2),
         **_integers("day", 1, 31, digits=2),
-        **(enumerated if len(modes) <= MOST_MODES else {"projection.mode.type": "injected"}),
-        "storage.location.template": f"{place}/{CURATED}year=${{year}}/month=${{month}}/day=${{day}}/mode=${{mode}}",
+        **(enumerated if len(modes) <= MAX_ENUMERATED_MODES else {"projection.mode.type": "injected"}),
+        "storage.location.template": f"{location}/{CURATED}year=${{year}}/month=${{month}}/day=${{day}}/mode=${{mode}}",
     }
 
 
@@ -218,13 +218,13 @@ def _integers(column: str, first: int, last: int, *, digits: int) -> dict[str, s
     return {
         f"projection.{column}.type": "integer",
         f"projection.{column}.range": f"{first},{last}",
-        # Without it the location of the third day ends in day=3, where nothing stands.
+        # Without it the location of the third day would end in day=3; the folder is day=03.
         f"projection.{column}.digits": str(digits),
     }
 
 
-def _is_ours(parameter: str) -> bool:
-    """Whether no person but only this module sets it: what is left of an older projection must go."""
+def _is_own(parameter: str) -> bool:
+    """Whether only this module sets the parameter, so that leftovers of an earlier projection are removed."""
     return parameter.startswith("projection.") or parameter == "storage.location.template"
 
 
@@ -234,5 +234,5 @@ def _comment_of(field: Any) -> str:
     return comment(f"JSON path: {field.metadata[b'json_path'].decode('utf-8', 'surrogatepass')}")
 
 
-def _column(found: dict[str, Any]) -> dict[str, Any]:
-    return {"Name": found["Name"], "Type": found["Type"], "Comment": found.get("Comment", "")}
+def _column(column: dict[str, Any]) -> dict[str, Any]:
+    return {"Name": column["Name"], "Type": column["Type"], "Comment": column.get("Comment", "")}

@@ -1,4 +1,4 @@
-"""Glue: the job that converts, and its code. The catalog is a matter of `catalog`."""
+"""The Glue job that converts, and its code. The tables are in `catalog`."""
 
 from __future__ import annotations
 
@@ -6,62 +6,62 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lake_pipeline.aws.asking import ask, tell
+from lake_pipeline.aws.calls import call, call_or_none
 from lake_pipeline.aws.clients import make_client
 from lake_pipeline.aws.errors import NOT_FOUND
 from lake_pipeline.provision.bundle import BUNDLE, PROCESSOR, bundle, digest, modules
-from lake_pipeline.provision.catalog import ABSENT, OfGlue
+from lake_pipeline.provision.catalog import ABSENT, GlueResource
 from lake_pipeline.storage.zones import CODE
 
 GLUE_VERSION = "5.1"
 
 CORES = {"G.1X": 4, "G.2X": 8, "G.4X": 16, "G.8X": 32}
-"""Of a worker, by its type. One worker of a run is the driver, which converts nothing."""
+"""Cores of a worker by its type. One worker of each run is the driver, which converts nothing."""
 
 
 @dataclass(frozen=True)
-class Code(OfGlue):
-    """The scripts and the package that the job runs. Other contents have other keys: what runs now keeps its own."""
+class Code(GlueResource):
+    """The scripts and the package that the job runs. Keys contain a content hash, so running jobs keep their code."""
 
     @property
     def name(self) -> str:
-        return f"code of the Glue job in {self.place}"
+        return f"code of the Glue job in {self.location}"
 
     @property
-    def location(self) -> str:
-        """The folder it is in."""
-        return f"{self.place}/{CODE}{digest()}"
+    def folder_uri(self) -> str:
+        """The URI of the folder with the code."""
+        return f"{self.location}/{CODE}{digest()}"
 
     def read(self) -> Any:
-        found = {name: self._found(name) for name in bundle()}
-        return {"Location": self.location, "Bytes": found} if all(found.values()) else None
+        current = {name: self._size(name) for name in bundle()}
+        return {"Location": self.folder_uri, "Bytes": current} if all(current.values()) else None
 
-    def wanted(self, found: Any) -> Any:  # noqa: ARG002
-        return {"Location": self.location, "Bytes": {name: len(content) for name, content in bundle().items()}}
+    def desired(self, current: Any) -> Any:  # noqa: ARG002
+        return {"Location": self.folder_uri, "Bytes": {name: len(content) for name, content in bundle().items()}}
 
-    def apply(self, wanted: Any) -> None:  # noqa: ARG002
+    def apply(self, desired: Any) -> None:  # noqa: ARG002
         for name, content in bundle().items():
-            tell(self.name, f"upload {name}", self._s3.put_object, **self._at(name), Body=content)
+            call(self.name, f"upload {name}", self._s3.put_object, **self._at(name), Body=content)
 
-    def _found(self, name: str) -> int | None:
-        found = ask(
-            self.name, f"look at {name}", self._s3.head_object, absent=(*NOT_FOUND, "NoSuchBucket"), **self._at(name)
+    def _size(self, name: str) -> int | None:
+        current = call_or_none(
+            self.name, f"look up {name}", self._s3.head_object, absent=(*NOT_FOUND, "NoSuchBucket"), **self._at(name)
         )
-        return None if found is None else int(found["ContentLength"])
+        return None if current is None else int(current["ContentLength"])
 
     def _at(self, name: str) -> dict[str, str]:
-        return {"Bucket": self.place.bucket, "Key": f"{self.place.prefix}{CODE}{digest()}/{name}"}
+        return {"Bucket": self.location.bucket, "Key": f"{self.location.prefix}{CODE}{digest()}/{name}"}
 
     @cached_property
     def _s3(self) -> Any:
-        return make_client("s3", self.place.access)
+        return make_client("s3", self.location.access)
 
 
 @dataclass(frozen=True)
-class Job(OfGlue):
-    """The conversion job. Its own retries are off: the ledger owns them.
+class Job(GlueResource):
+    """The conversion job. Its own retries are off, because the ledger owns retries.
 
-    `workers` of `worker_type` are one run's, `minutes` is how long it may take, `runs` how many may be under way.
+    A run has `workers` workers of `worker_type` and a timeout of `minutes`; at most `runs` run concurrently.
     """
 
     job: str
@@ -76,11 +76,11 @@ class Job(OfGlue):
         return f"Glue job {self.job}"
 
     def read(self) -> Any:
-        found = ask(self.name, "read it", self._client.get_job, absent=ABSENT, JobName=self.job)
-        return found and {name: found["Job"].get(name) for name in self.wanted(None)}
+        current = call_or_none(self.name, "read it", self._client.get_job, absent=ABSENT, JobName=self.job)
+        return current and {name: current["Job"].get(name) for name in self.desired(None)}
 
-    def wanted(self, found: Any) -> Any:  # noqa: ARG002
-        code = Code(self.place).location
+    def desired(self, current: Any) -> Any:  # noqa: ARG002
+        code = Code(self.location).folder_uri
         return {
             "Role": self.role,
             "Command": {"Name": "glueetl", "ScriptLocation": f"{code}/{PROCESSOR}", "PythonVersion": "3"},
@@ -99,8 +99,8 @@ class Job(OfGlue):
             "NumberOfWorkers": self.workers,
         }
 
-    def apply(self, wanted: Any) -> None:
+    def apply(self, desired: Any) -> None:
         if self.read() is None:
-            tell(self.name, "make it", self._client.create_job, Name=self.job, **wanted)
+            call(self.name, "create it", self._client.create_job, Name=self.job, **desired)
         else:
-            tell(self.name, "change it", self._client.update_job, JobName=self.job, JobUpdate=wanted)
+            call(self.name, "update it", self._client.update_job, JobName=self.job, JobUpdate=desired)

@@ -1,4 +1,4 @@
-"""Everything that one lake needs on AWS, in the order in which it is made."""
+"""The AWS resources of one lake, in the order of their creation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lake_pipeline.provision.bucket import (
-    BucketItself,
+    Bucket,
     Encryption,
     Lifecycle,
     Notification,
@@ -17,11 +17,11 @@ from lake_pipeline.provision.catalog import Database, Table
 from lake_pipeline.provision.glue import Code, Job
 from lake_pipeline.provision.plan import Resource
 from lake_pipeline.provision.queue import EventQueue
-from lake_pipeline.storage.places import S3Place
+from lake_pipeline.storage.location import S3Location
 
 
 class Part(StrEnum):
-    """What can be provisioned by itself. An S3-compatible store has a bucket and nothing else."""
+    """Parts that can be provisioned separately. An S3-compatible store has only a bucket."""
 
     BUCKET = "bucket"
     EVENTS = "events"
@@ -30,16 +30,16 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What a person decides. Days count from when an object was written; None means never.
+    """What the settings decide. Days count from the creation of an object; None means never.
 
-    Without `glue_role`, the ARN of the role it runs as, no Glue job is made. A run of it has `glue_workers` of the type
-    `glue_worker` for `glue_minutes` at most, and `glue_runs` of them may be under way. `ledger_secret` names the
-    secret that has the ledger's URL, if one has; `ledger_user` signs in to it with tokens of IAM, if one does.
-    `alert_topic` is the ARN of the SNS topic that is told of troubles, if one is. Queries run in `athena_workgroup`,
-    with results under `athena_output` (None: as the workgroup says).
+    `glue_role` is the ARN of the role of the Glue job; without it no job is created. A run has `glue_workers` workers
+    of type `glue_worker` and a timeout of `glue_minutes`, and at most `glue_runs` run concurrently. `ledger_secret`
+    names the secret with the ledger's URL; `ledger_user` is the database user that authenticates with IAM tokens.
+    `alert_topic` is the ARN of the SNS topic for alerts. Queries run in `athena_workgroup` and write their results to
+    `athena_output` (None: as configured in the workgroup).
     """
 
-    place: S3Place
+    location: S3Location
     versioning: bool = False
     tier_days: int = 90
     quarantine_days: int | None = None
@@ -58,25 +58,25 @@ class Choices:
 
 
 def resources(choices: Choices, table: Table | None, parts: frozenset[Part]) -> list[Resource]:
-    """The resources of the chosen parts. Without a contract there is no `table` yet."""
-    made: list[Resource] = []
+    """The resources of the chosen parts. `table` is None before there is a contract."""
+    chosen: list[Resource] = []
     if Part.BUCKET in parts:
-        made += _bucket(choices)
+        chosen += _bucket(choices)
     if Part.EVENTS in parts:
-        queue = EventQueue(choices.place)
-        made += [queue.refused, queue, Notification(choices.place, queue)]
+        queue = EventQueue(choices.location)
+        chosen += [queue.dead_letter_queue, queue, Notification(choices.location, queue)]
     if Part.GLUE in parts:
-        made.append(Database(choices.place, choices.glue_database))
+        chosen.append(Database(choices.location, choices.glue_database))
         if table is not None:
-            made.append(table)
+            chosen.append(table)
         if choices.glue_role is not None:
-            made += [Code(choices.place), _job(choices, choices.glue_role)]
-    return made
+            chosen += [Code(choices.location), _job(choices, choices.glue_role)]
+    return chosen
 
 
 def _job(choices: Choices, role: str) -> Job:
     return Job(
-        choices.place,
+        choices.location,
         choices.glue_job,
         role,
         worker_type=choices.glue_worker,
@@ -87,11 +87,11 @@ def _job(choices: Choices, role: str) -> Job:
 
 
 def _bucket(choices: Choices) -> list[Resource]:
-    place = choices.place
+    location = choices.location
     return [
-        BucketItself(place),
-        Encryption(place),
-        PublicAccess(place),
-        *([Versioning(place)] if choices.versioning else []),
-        Lifecycle(place, choices.tier_days, choices.quarantine_days, choices.versioning),
+        Bucket(location),
+        Encryption(location),
+        PublicAccess(location),
+        *([Versioning(location)] if choices.versioning else []),
+        Lifecycle(location, choices.tier_days, choices.quarantine_days, choices.versioning),
     ]

@@ -1,6 +1,6 @@
-"""A plan: for each resource what is and what should be, and making the one the other.
+"""Plans: compare the current and the desired state of each resource, and update what differs.
 
-A resource reads its present state and says what it should become; it never touches what others have set up beside it.
+A resource reads its current state and computes the desired one. It keeps what others have configured.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ from typing import Any, Protocol
 
 
 class Resource(Protocol):
-    """One thing on AWS that the lake needs."""
+    """One AWS resource, or one part of its configuration, that the lake needs."""
 
     @property
     def name(self) -> str:
-        """How people call it: "lifecycle of s3://bucket"."""
+        """For output: "lifecycle of s3://bucket"."""
         ...
 
     def read(self) -> Any:
-        """How it is now, as JSON; None where it is not there. Raises `StorageUnavailable`."""
+        """The current state as JSON, or None if the resource does not exist. Raises `StorageUnavailable`."""
         ...
 
-    def wanted(self, found: Any) -> Any:
-        """How it should be, given what `read` found."""
+    def desired(self, current: Any) -> Any:
+        """The desired state, given the current one."""
         ...
 
-    def apply(self, wanted: Any) -> None:
-        """Make it so. Raises `StorageUnavailable`."""
+    def apply(self, desired: Any) -> None:
+        """Create or update the resource. Raises `StorageUnavailable`."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A resource that is not as it should be. `before` is None where it is not there."""
+    """A resource that is not in its desired state. `before` is None if it does not exist."""
 
     resource: str
     before: Any
     after: Any
 
     def lines(self) -> Iterator[str]:
-        """What would change, as lines that begin with a space, `-` or `+`."""
+        """The change as lines of a diff, which begin with a space, `-` or `+`."""
         before, after = (_text(state) for state in (self.before, self.after))
         for line in unified_diff(before, after, n=2, lineterm=""):
             if not line.startswith(("---", "+++", "@@")):
@@ -50,24 +50,24 @@ class Difference:
 
 
 def differences(resources: Sequence[Resource]) -> Iterator[Difference]:
-    """What is not as it should be, in the order in which it would be changed. Changes nothing."""
+    """Resources not in their desired state, in the order of their update. Changes nothing."""
     for resource in resources:
         before = resource.read()
-        after = resource.wanted(before)
+        after = resource.desired(before)
         if before != after:
             yield Difference(resource=resource.name, before=before, after=after)
 
 
 def provision(resources: Sequence[Resource]) -> Iterator[Difference]:
-    """Change what is not as it should be; yields each difference once it is gone."""
+    """Update the resources that are not in their desired state; yields each difference after its update."""
     for resource in resources:
-        # Read only now: what came before may be what this one refers to.
+        # Read only now, because a resource may refer to one that was created before it.
         before = resource.read()
-        after = resource.wanted(before)
+        after = resource.desired(before)
         if before != after:
             resource.apply(after)
             yield Difference(resource=resource.name, before=before, after=after)
 
 
 def _text(state: Any) -> list[str]:
-    return [] if state is None else json.dumps(state, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
+    return [] if state is None else json.dumps(state, indent=2, sort_keys=True, ensure_ascii=False).split("\n")

@@ -1,6 +1,6 @@
-"""IAM policies with the least that each role needs: the Dagster host, the Glue job, who provisions and who queries.
+"""Least-privilege IAM policies for the Dagster host, the Glue job, provisioning, and queries through Athena.
 
-A test runs the pipeline against a server that records every call: each call must be allowed, and each statement used.
+A test runs the pipeline against a server that records every call. Each call must be allowed and each statement used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lake_pipeline.provision.queue import EventQueue
 from lake_pipeline.storage import zones
 
 LANDING = (f"{zones.HISTORY}*", "????/week*")
-"""The landing zones as IAM can say it."""
+"""The landing zones as patterns of IAM."""
 
 WRITTEN = (f"{zones.CURATED}*", f"{zones.QUARANTINE}*")
 
@@ -21,14 +21,14 @@ Policy = dict[str, Any]
 
 
 def host_policy(choices: Choices) -> Policy:
-    """For whatever runs Dagster or the `lake` commands.
+    """For hosts that run Dagster or `lake` commands.
 
-    The part of Events is needed with an event queue only, the last ones with LAKE_ENGINE=glue.
+    `ReceiveEvents` is needed only with an event queue; the statements about Glue runs only with LAKE_ENGINE=glue.
     """
     return _policy(
         _statement(
-            "FindObjects",
-            # Without a condition on the prefix: a HEAD of what is not there would be denied instead of answered.
+            "ListBucket",
+            # No condition on the prefix: HEAD of a missing object would then be answered with 403 instead of 404.
             ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"],
             [_bucket(choices)],
         ),
@@ -45,7 +45,7 @@ def host_policy(choices: Choices) -> Policy:
             _keys(choices, LANDING),
         ),
         _statement(
-            "KeepTheArchive",
+            "WriteArchive",
             ["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging"],
             _keys(choices, [f"{zones.ARCHIVE}*"]),
         ),
@@ -54,55 +54,58 @@ def host_policy(choices: Choices) -> Policy:
             ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
             _keys(choices, WRITTEN),
         ),
-        _statement("TakeRowsOut", ["s3:DeleteObject"], _keys(choices, WRITTEN)),
         _statement(
-            "CopyWhatSnapshotsHold",
+            "StoreSnapshots",
+            ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+            _keys(choices, [f"{zones.SNAPSHOTS}*"]),
+        ),
+        _statement("StoreCommits", ["s3:GetObject", "s3:PutObject"], _keys(choices, [f"{zones.COMMITS}*"])),
+        _statement("ManageIdentity", ["s3:GetObject", "s3:PutObject"], _keys(choices, [zones.IDENTITY])),
+        _statement("DeletePublishedFiles", ["s3:DeleteObject"], _keys(choices, WRITTEN)),
+        _statement(
+            "CopyPublishedFiles",
             ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
             _keys(choices, [f"{zones.CURATED}*"]),
         ),
         _statement(
-            "KeepWhatSnapshotsHold",
+            "ManageRetainedFiles",
             ["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"],
             _keys(choices, [f"{zones.RETAINED}*"]),
         ),
         _statement(
-            "Events",
+            "ReceiveEvents",
             ["sqs:ReceiveMessage", "sqs:DeleteMessage"],
             [f"arn:aws:sqs:*:*:{_queue_name(choices)}"],
         ),
         _statement(
-            "AskGlueRuns",
+            "ExchangeGlueRequests",
             ["s3:GetObject", "s3:PutObject"],
             _keys(choices, [f"{zones.RUNS}*"]),
         ),
         _statement(
-            "RunTheJob",
+            "RunGlueJob",
             ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"],
             [f"arn:aws:glue:*:*:job/{choices.glue_job}"],
         ),
         _statement(
-            "ReadTheLogOfTheJob",
+            "ReadGlueJobLogs",
             ["logs:GetLogEvents"],
             ["arn:aws:logs:*:*:log-group:/aws-glue/jobs/output:log-stream:*"],
         ),
-        _catalog("KeepTheCatalog", choices),
+        _catalog("UpdateCatalog", choices),
         *(
-            [_statement("ReadTheLedgersSecret", ["secretsmanager:GetSecretValue"], [_secret(choices.ledger_secret)])]
+            [_statement("ReadLedgerSecret", ["secretsmanager:GetSecretValue"], [_secret(choices.ledger_secret)])]
             if choices.ledger_secret is not None
             else []
         ),
         *(
-            # Whose database it is only AWS knows: RDS gives each a resource id, which is no part of its address.
-            [
-                _statement(
-                    "SignInToTheLedger", ["rds-db:connect"], [f"arn:aws:rds-db:*:*:dbuser:*/{choices.ledger_user}"]
-                )
-            ]
+            # For every database: RDS identifies one by a resource id, which is not part of its address.
+            [_statement("ConnectToLedger", ["rds-db:connect"], [f"arn:aws:rds-db:*:*:dbuser:*/{choices.ledger_user}"])]
             if choices.ledger_user is not None
             else []
         ),
         *(
-            [_statement("TellOfTroubles", ["sns:Publish"], [choices.alert_topic])]
+            [_statement("PublishAlerts", ["sns:Publish"], [choices.alert_topic])]
             if choices.alert_topic is not None
             else []
         ),
@@ -110,14 +113,15 @@ def host_policy(choices: Choices) -> Policy:
 
 
 def glue_policy(choices: Choices) -> Policy:
-    """For the Glue job: it reads raw files and writes what nobody sees yet. It can neither delete nor archive."""
+    """For the Glue job: it reads raw files and writes pending objects. It can neither delete nor archive."""
     return _policy(
         _statement("ReadRawFiles", ["s3:GetObject"], _keys(choices, LANDING)),
+        _statement("ReadIdentity", ["s3:GetObject"], _keys(choices, [zones.IDENTITY])),
         _statement("WriteParquet", ["s3:PutObject", "s3:AbortMultipartUpload"], _keys(choices, WRITTEN)),
-        _statement("AnswerTheHost", ["s3:GetObject", "s3:PutObject"], _keys(choices, [f"{zones.RUNS}*"])),
-        _statement("ReadItsCode", ["s3:GetObject"], _keys(choices, [f"{zones.CODE}*"])),
+        _statement("ExchangeGlueRequests", ["s3:GetObject", "s3:PutObject"], _keys(choices, [f"{zones.RUNS}*"])),
+        _statement("ReadJobCode", ["s3:GetObject"], _keys(choices, [f"{zones.CODE}*"])),
         _statement(
-            "WriteItsLog",
+            "WriteJobLogs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
             ["arn:aws:logs:*:*:log-group:/aws-glue/*"],
         ),
@@ -125,11 +129,11 @@ def glue_policy(choices: Choices) -> Policy:
 
 
 def provisioner_policy(choices: Choices) -> Policy:
-    """For whoever runs `lake provision`, with all parts of it."""
+    """For users who run `lake provision` with all its parts."""
     settings = ("EncryptionConfiguration", "BucketPublicAccessBlock", "BucketVersioning", "LifecycleConfiguration")
     return _policy(
         _statement(
-            "SetUpTheBucket",
+            "ManageBucket",
             [
                 "s3:CreateBucket",
                 "s3:ListBucket",
@@ -138,30 +142,29 @@ def provisioner_policy(choices: Choices) -> Policy:
             [_bucket(choices)],
         ),
         _statement(
-            "SetUpTheQueues",
+            "ManageQueues",
             ["sqs:CreateQueue", "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes"],
-            [f"arn:aws:sqs:*:*:{_queue_name(choices)}", f"arn:aws:sqs:*:*:{_queue_name(choices, refused=True)}"],
+            [
+                f"arn:aws:sqs:*:*:{_queue_name(choices)}",
+                f"arn:aws:sqs:*:*:{_queue_name(choices, dead_letter_queue=True)}",
+            ],
         ),
-        _catalog("SetUpTheCatalog", choices),
-        _statement("UploadTheCode", ["s3:GetObject", "s3:PutObject"], _keys(choices, [f"{zones.CODE}*"])),
+        _catalog("ManageCatalog", choices),
+        _statement("UploadJobCode", ["s3:GetObject", "s3:PutObject"], _keys(choices, [f"{zones.CODE}*"])),
         _statement(
-            "SetUpTheJob",
+            "ManageGlueJob",
             ["glue:GetJob", "glue:CreateJob", "glue:UpdateJob"],
             [f"arn:aws:glue:*:*:job/{choices.glue_job}"],
         ),
-        *(
-            [_statement("GiveTheJobItsRole", ["iam:PassRole"], [choices.glue_role])]
-            if choices.glue_role is not None
-            else []
-        ),
+        *([_statement("PassGlueRole", ["iam:PassRole"], [choices.glue_role])] if choices.glue_role is not None else []),
     )
 
 
 def athena_policy(choices: Choices) -> Policy:
-    """For whoever queries through Athena, which finds, reads and writes in their name: published rows and no more.
+    """For users who query through Athena, which acts with their permissions: published rows and nothing else.
 
-    Raw files, quarantine and what snapshots retain stay closed. Without LAKE_ATHENA_OUTPUT the place of the results is
-    the workgroup's, and its part is left out.
+    It allows no access to raw files, quarantine and retained files. Without LAKE_ATHENA_OUTPUT the workgroup configures
+    the location of results, and the statements for it are omitted.
     """
     return _policy(
         _statement(
@@ -174,16 +177,16 @@ def athena_policy(choices: Choices) -> Policy:
             ],
             [f"arn:aws:athena:*:*:workgroup/{choices.athena_workgroup}"],
         ),
-        # Athena looks at the database `default`, too, whatever is queried.
+        # Athena reads the database `default` for every query.
         _statement(
-            "FindTheTable",
+            "ReadTableDefinition",
             ["glue:GetDatabase", "glue:GetTable"],
             [*_catalog_resources(choices), "arn:aws:glue:*:*:database/default"],
         ),
-        _statement("FindTheBucket", ["s3:GetBucketLocation"], [_bucket(choices)]),
+        _statement("LocateBucket", ["s3:GetBucketLocation"], [_bucket(choices)]),
         {
-            **_statement("FindPublishedFiles", ["s3:ListBucket"], [_bucket(choices)]),
-            "Condition": {"StringLike": {"s3:prefix": [f"{choices.place.prefix}{zones.CURATED}*"]}},
+            **_statement("ListPublishedFiles", ["s3:ListBucket"], [_bucket(choices)]),
+            "Condition": {"StringLike": {"s3:prefix": [f"{choices.location.prefix}{zones.CURATED}*"]}},
         },
         _statement("ReadPublishedFiles", ["s3:GetObject"], _keys(choices, [f"{zones.CURATED}*"])),
         *(_results(choices.athena_output) if choices.athena_output is not None else []),
@@ -191,17 +194,17 @@ def athena_policy(choices: Choices) -> Policy:
 
 
 def _results(output: str) -> list[Policy]:
-    """What keeping results under `output` takes; they are written in parts."""
+    """Statements for query results under `output`, which are multipart uploads."""
     bucket, _, folder = output.removeprefix("s3://").partition("/")
     prefix = f"{folder.rstrip('/')}/" if folder.strip("/") else ""
     return [
         _statement(
-            "FindThePlaceOfResults",
+            "LocateResults",
             ["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
             [f"arn:aws:s3:::{bucket}"],
         ),
         _statement(
-            "KeepResults",
+            "WriteResults",
             ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
             [f"arn:aws:s3:::{bucket}/{prefix}*"],
         ),
@@ -209,7 +212,7 @@ def _results(output: str) -> list[Policy]:
 
 
 def policies(choices: Choices) -> dict[str, Policy]:
-    """All of them, by the name of the file they are written to."""
+    """All policies by file name."""
     return {
         "dagster-host.json": host_policy(choices),
         "glue-job.json": glue_policy(choices),
@@ -227,7 +230,7 @@ def _statement(sid: str, actions: Sequence[str], resources: Sequence[str]) -> Po
 
 
 def _catalog(sid: str, choices: Choices) -> Policy:
-    """What keeping database and table up to date takes."""
+    """The statement for creating and updating database and table."""
     actions = ["glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable"]
     return _statement(sid, actions, _catalog_resources(choices))
 
@@ -241,18 +244,18 @@ def _catalog_resources(choices: Choices) -> list[str]:
 
 
 def _bucket(choices: Choices) -> str:
-    return f"arn:aws:s3:::{choices.place.bucket}"
+    return f"arn:aws:s3:::{choices.location.bucket}"
 
 
 def _secret(secret: str) -> str:
-    """A secret has six more characters at the end of its ARN than in its name."""
+    """The ARN of a secret is its name plus six random characters."""
     return secret if secret.startswith("arn:") else f"arn:aws:secretsmanager:*:*:secret:{secret}-??????"
 
 
 def _keys(choices: Choices, patterns: Sequence[str]) -> list[str]:
-    return [f"{_bucket(choices)}/{choices.place.prefix}{pattern}" for pattern in patterns]
+    return [f"{_bucket(choices)}/{choices.location.prefix}{pattern}" for pattern in patterns]
 
 
-def _queue_name(choices: Choices, *, refused: bool = False) -> str:
-    queue = EventQueue(choices.place)
-    return queue.refused.queue_name if refused else queue.queue_name
+def _queue_name(choices: Choices, *, dead_letter_queue: bool = False) -> str:
+    queue = EventQueue(choices.location)
+    return queue.dead_letter_queue.queue_name if dead_letter_queue else queue.queue_name

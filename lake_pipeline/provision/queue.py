@@ -1,4 +1,4 @@
-"""The event queue: where the bucket tells what has landed, and beside it the queue for what nobody understands."""
+"""The event queue, which receives the bucket's notifications, and its dead-letter queue."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lake_pipeline.aws.access import AwsAccess
-from lake_pipeline.aws.asking import ask, tell
+from lake_pipeline.aws.calls import call, call_or_none
 from lake_pipeline.aws.clients import make_client
-from lake_pipeline.storage.places import S3Place
+from lake_pipeline.aws.connection import AwsAccess
+from lake_pipeline.storage.location import S3Location
 
 RETENTION_SECONDS = 14 * 86_400
-"""The longest that SQS offers: a lake that stood still for a week loses no message."""
+"""The maximum of SQS: a lake that is stopped for a week loses no message."""
 
 VISIBILITY_SECONDS = 120
-"""Longer than a batch of messages takes to be registered."""
+"""Longer than registering a batch of messages takes."""
 
-DELIVERIES = 5
-"""After so many a message is moved aside."""
+MAX_DELIVERIES = 5
+"""After so many deliveries, a message moves to the dead-letter queue."""
 
 _ABSENT = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue")
 
 
 @dataclass(frozen=True)
 class _Queue:
-    place: S3Place
+    location: S3Location
     suffix: str
 
     @property
     def queue_name(self) -> str:
-        """SQS takes 80 letters, digits, `-` and `_`."""
-        return re.sub(r"[^A-Za-z0-9_-]+", "-", f"{self.place.bucket}-{self.place.prefix}")[:60].strip("-") + self.suffix
+        """At most 80 letters, digits, `-` and `_`, as SQS requires."""
+        lake = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{self.location.bucket}-{self.location.prefix}")
+        return lake[:60].strip("-") + self.suffix
 
     @property
     def name(self) -> str:
@@ -41,15 +42,15 @@ class _Queue:
 
     @cached_property
     def client(self) -> Any:
-        return make_client("sqs", AwsAccess(region=self.place.access.region))
+        return make_client("sqs", AwsAccess(region=self.location.access.region))
 
     @property
     def url(self) -> str | None:
         """The URL; None where the queue is not there."""
-        found = ask(
+        current = call_or_none(
             self.queue_name, "find the queue", self.client.get_queue_url, absent=_ABSENT, QueueName=self.queue_name
         )
-        return None if found is None else str(found["QueueUrl"])
+        return None if current is None else str(current["QueueUrl"])
 
     @property
     def arn(self) -> str:
@@ -59,40 +60,40 @@ class _Queue:
 
     def attributes(self, url: str) -> dict[str, str]:
         """Every attribute, as text."""
-        found = tell(
+        current = call(
             self.queue_name,
             "read the queue",
             self.client.get_queue_attributes,
             QueueUrl=url,
             AttributeNames=["All"],
         )
-        return dict(found["Attributes"])
+        return dict(current["Attributes"])
 
     def read(self) -> Any:
         url = self.url
         if url is None:
             return None
         attributes = self.attributes(url)
-        return {name: _parsed(attributes.get(name)) for name in self.wanted(None)}
+        return {name: _parsed(attributes.get(name)) for name in self.desired(None)}
 
-    def wanted(self, found: Any) -> Any:
+    def desired(self, current: Any) -> Any:
         raise NotImplementedError
 
-    def apply(self, wanted: Any) -> None:
-        attributes = {name: value if isinstance(value, str) else json.dumps(value) for name, value in wanted.items()}
+    def apply(self, desired: Any) -> None:
+        attributes = {name: value if isinstance(value, str) else json.dumps(value) for name, value in desired.items()}
         url = self.url
         if url is None:
-            tell(
+            call(
                 self.queue_name,
-                "make the queue",
+                "create the queue",
                 self.client.create_queue,
                 QueueName=self.queue_name,
                 Attributes=attributes,
             )
         else:
-            tell(
+            call(
                 self.queue_name,
-                "set up the queue",
+                "configure the queue",
                 self.client.set_queue_attributes,
                 QueueUrl=url,
                 Attributes=attributes,
@@ -100,42 +101,42 @@ class _Queue:
 
 
 @dataclass(frozen=True)
-class RefusedQueue(_Queue):
-    """What was delivered again and again and never understood."""
+class DeadLetterQueue(_Queue):
+    """The dead-letter queue: messages that were delivered `MAX_DELIVERIES` times and never understood."""
 
     suffix: str = "-lake-refused"
 
-    def wanted(self, found: Any) -> Any:  # noqa: ARG002
+    def desired(self, current: Any) -> Any:  # noqa: ARG002
         return {"MessageRetentionPeriod": str(RETENTION_SECONDS), "SqsManagedSseEnabled": "true"}
 
 
 @dataclass(frozen=True)
 class EventQueue(_Queue):
-    """What has landed. Only this bucket may send to it."""
+    """Notifications about landed objects. Only this bucket may send to it."""
 
     suffix: str = "-lake-events"
 
     @property
-    def refused(self) -> RefusedQueue:
-        """Where messages go that nobody understands."""
-        return RefusedQueue(self.place)
+    def dead_letter_queue(self) -> DeadLetterQueue:
+        """The dead-letter queue of this queue."""
+        return DeadLetterQueue(self.location)
 
-    def wanted(self, found: Any) -> Any:  # noqa: ARG002
+    def desired(self, current: Any) -> Any:  # noqa: ARG002
         return {
             "MessageRetentionPeriod": str(RETENTION_SECONDS),
             "VisibilityTimeout": str(VISIBILITY_SECONDS),
             "SqsManagedSseEnabled": "true",
-            "RedrivePolicy": {"deadLetterTargetArn": self.refused.arn, "maxReceiveCount": DELIVERIES},
+            "RedrivePolicy": {"deadLetterTargetArn": self.dead_letter_queue.arn, "maxReceiveCount": MAX_DELIVERIES},
             "Policy": {
                 "Version": "2012-10-17",
                 "Statement": [
                     {
-                        "Sid": "BucketTellsArrivals",
+                        "Sid": "AllowBucketNotifications",
                         "Effect": "Allow",
                         "Principal": {"Service": "s3.amazonaws.com"},
                         "Action": "sqs:SendMessage",
                         "Resource": "*",
-                        "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{self.place.bucket}"}},
+                        "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{self.location.bucket}"}},
                     }
                 ],
             },
@@ -143,5 +144,5 @@ class EventQueue(_Queue):
 
 
 def _parsed(value: str | None) -> Any:
-    """Policies are JSON inside of text; how that is spaced is no difference."""
+    """The value of an attribute. Policies are parsed, because their whitespace does not matter."""
     return json.loads(value) if value is not None and value.startswith("{") else value

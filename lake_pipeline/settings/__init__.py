@@ -1,7 +1,7 @@
-"""The settings of the lake, read from `LAKE_*` variables: the only reader of the environment.
+"""The settings of the lake, read from `LAKE_*` variables. Only this package reads the environment.
 
-Nothing here opens a connection or a file. What lies below the commands and Dagster never sees `Settings`:
-`lake_pipeline.opening` turns it into the values they need.
+Each group of settings has a module. Nothing here opens a connection, and only `home` looks at files. Layers below the
+commands and Dagster never see `Settings`: `lake_pipeline.composition` passes them values.
 """
 
 from lake_pipeline.settings.settings import Settings, load_settings

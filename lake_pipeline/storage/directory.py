@@ -1,12 +1,14 @@
 """The object store on a local directory.
 
-A pending object is a file in `.pending/` beside the zones; publishing is one atomic `os.replace` on the same
-file system, so a reader of a zone sees an object whole or not at all. Data is flushed to disk before the
-ledger hears of it, and the folder after the rename, so that a power cut can't undo what the ledger says.
+A pending object is a file in `.pending/`; publishing is one atomic `os.replace` on the same file system, so a reader of
+a zone sees a complete object or none. Data is flushed to disk before the ledger records it, and the folder after the
+rename, so that a power failure can't undo what the ledger has recorded.
 """
 
 from __future__ import annotations
 
+import glob
+import io
 import os
 import shutil
 import uuid
@@ -16,101 +18,120 @@ from pathlib import Path
 from re import Pattern
 from typing import BinaryIO
 
-from lake_pipeline.errors import ObjectChanged, ObjectMissing, OutcomeUnknown, SettingsError, StorageUnavailable
+from lake_pipeline.errors import (
+    KeyTaken,
+    ObjectChanged,
+    ObjectMissing,
+    ObjectUnreadable,
+    OutcomeUnknown,
+    SettingsError,
+    StorageUnavailable,
+)
 from lake_pipeline.model.manifest import PendingObject
-from lake_pipeline.storage.objects import ObjectInfo
-from lake_pipeline.storage.places import DirectoryPlace
+from lake_pipeline.storage.directory_files import LandedFile, file_etag, has_writer, regular_status
+from lake_pipeline.storage.directory_walk import DirectoryWalk
+from lake_pipeline.storage.location import DirectoryLocation
+from lake_pipeline.storage.object_store import ListingReport, ObjectInfo
 
 PENDING = ".pending"
 
 
 class DirectoryStore:
-    """Objects as files under `root`, which is made if it is missing.
+    """Objects are regular files under `root`, which may be missing: only `create_root` creates it.
 
-    The ETag of a file is its modification time and size: it changes with the content, survives a move, and
-    costs no read. Raises `SettingsError` when `root` can't be used.
+    The ETag of a file is its modification time and size: it changes with the content, survives a move, and needs no
+    read. No link below `root` is followed; with `follow_links` a listing with a report also lists the targets of links,
+    under their own keys. Raises `SettingsError` if `root` exists and can't be used.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, follow_links: bool = False) -> None:
+        self._follow_links = follow_links
         self._root = root.resolve()
         self._root_text = os.fspath(self._root)
         self._pending = self._root / PENDING
         try:
-            self._pending.mkdir(parents=True, exist_ok=True)
             next(self._root.iterdir(), None)
+        except FileNotFoundError:
+            pass  # a new lake, or a volume that is not mounted: the ledger knows which
         except OSError as error:
-            raise SettingsError("LAKE_ROOT", f"the directory {root} can't be used: {error.strerror}") from error
+            raise _unusable(root, error) from error
+
+    def create_root(self) -> None:
+        try:
+            self._pending.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(self._root, error) from error
 
     @property
-    def place(self) -> DirectoryPlace:
-        return DirectoryPlace(path=self._root_text)
+    def location(self) -> DirectoryLocation:
+        return DirectoryLocation(path=self._root_text, follow_links=self._follow_links)
 
     @property
     def uri(self) -> str:
         return str(self._root)
 
-    def path(self, key: str) -> Path:
-        """The file of `key`. Raises ValueError for a key that would leave the root."""
-        return Path(self._name(key))
+    def probe(self) -> None:
+        try:
+            next(self._root.iterdir(), None)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"LAKE_ROOT: the directory {self._root} can't be listed: {error.strerror}. Is it mounted?"
+            ) from error
 
-    def _name(self, key: str) -> str:
-        """The same as text: a `Path` costs more than opening the file does, and there are millions of files."""
+    def path(self, key: str) -> Path:
+        """The file of `key`. Raises ValueError for a key outside the root."""
+        return Path(self._path_text(key))
+
+    def _path_text(self, key: str) -> str:
+        """The path as text: making a `Path` takes longer than opening the file, and there are millions of files."""
         if not {"", ".", ".."}.isdisjoint(key.split("/")) or "\0" in key:
-            raise ValueError(f"{key!r} is not a key")
+            raise ValueError(f"{key!r} is not a valid key")
         return f"{self._root_text}/{key}"
 
-    def objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        folder = self._root / prefix if prefix else self._root
-        for entry in _walk(folder):
-            key = os.path.relpath(entry.path, self._root).replace(os.sep, "/")
-            if not key.startswith(PENDING + "/"):
-                try:
-                    yield _info(key, entry.stat(follow_symlinks=True))
-                except FileNotFoundError:
-                    continue  # moved between the listing and the look at it
+    def objects(self, prefix: str, report: ListingReport | None = None) -> Iterator[ObjectInfo]:
+        walk = DirectoryWalk(root=self._root_text, report=report, follow_links=self._follow_links)
+        for file in walk.files(prefix):
+            if not file.key.startswith(PENDING + "/"):
+                yield _info(file.key, file.status, file.origin)
 
     def folders(self, pattern: Pattern[str]) -> list[str]:
-        names = (f"{entry.name}/" for entry in os.scandir(self._root) if entry.is_dir())
+        try:
+            names = [f"{entry.name}/" for entry in os.scandir(self._root) if entry.is_dir()]
+        except OSError as error:
+            raise StorageUnavailable(f"{self._root} can't be listed: {error.strerror}") from error
         return sorted(name for name in names if pattern.fullmatch(name))
 
     def stat(self, key: str) -> ObjectInfo | None:
         try:
-            return _info(key, self.path(key).stat())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            status = regular_status(self._path_text(key))
+        except OSError as error:
+            raise StorageUnavailable(f"{key} can't be looked up: {error.strerror}") from error
+        return None if status is None else _info(key, status)
 
     def open(self, key: str, *, etag: str | None = None, start: int = 0) -> BinaryIO:
-        try:
-            stream = open(self._name(key), "rb")  # noqa: SIM115 # the caller closes it
-        except FileNotFoundError as error:
-            raise ObjectMissing(key) from error
-        except OSError as error:
-            raise StorageUnavailable(f"{key} can't be read: {error.strerror}") from error
-        found = _info(key, os.fstat(stream.fileno())).etag
-        if etag is not None and found != etag:
-            stream.close()
-            raise ObjectChanged(key, etag, found)
+        stream = io.BufferedReader(LandedFile(self._path_text(key), key, etag))
         if start:
             stream.seek(start)
         return stream
 
     def put_pending(self, key: str) -> DirectoryWriter:
         self.path(key)
-        # The key is in the token, so that a sweep can tell what an orphan was meant to be.
+        # The token contains the key, so that a sweep knows the key of an abandoned file.
         token = f"{key}~{uuid.uuid4().hex[:12]}"
-        return DirectoryWriter(self._pending, token, key)
+        return DirectoryWriter(self._root, token, key)
 
     def publish(self, pending: PendingObject) -> None:
-        target = self.path(pending.key)
+        target, source = self.path(pending.key), self._pending / pending.token
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self._pending / pending.token, target)
+            if source.exists():
+                _make_folder(target.parent, self._root)
+            os.replace(source, target)
         except FileNotFoundError as error:
-            found = self.stat(pending.key)
-            if found is None or found.etag != pending.etag:
+            published = self.stat(pending.key)
+            if published is None or published.etag != pending.etag:
                 raise OutcomeUnknown(
-                    f"{pending.key} is neither pending nor published as it was written: somebody removed or "
-                    "replaced it. Run `lake status` and look at the batch before anything else."
+                    f"{pending.key} is neither pending nor published as it was written: it was removed or replaced "
+                    "by something else. Run `lake status` and check the batch before anything else."
                 ) from error
         except OSError as error:
             raise StorageUnavailable(f"{pending.key} can't be published: {error.strerror}") from error
@@ -120,47 +141,59 @@ class DirectoryStore:
         _remove(self._pending / pending.token, pending.key)
 
     def pending(self) -> Iterator[PendingObject]:
-        for entry in _walk(self._pending):
-            token = os.path.relpath(entry.path, self._pending).replace(os.sep, "/")
-            try:
-                info = _info(token.rpartition("~")[0], entry.stat())
-            except FileNotFoundError:
-                continue  # published or aborted between the listing and the look at it
+        for file in DirectoryWalk(root=self._root_text).files(f"{PENDING}/"):
+            token = file.key.removeprefix(f"{PENDING}/")
+            info = _info(token.rpartition("~")[0], file.status)
             yield PendingObject(key=info.key, token=token, size=info.size, etag=info.etag)
 
     def move(self, source: str, target: str, *, etag: str) -> None:
-        found, moved = self.stat(source), self.stat(target)
-        if found is None:
+        original, moved = self.stat(source), self.stat(target)
+        if original is None:
             if moved is None or moved.etag != etag:
                 raise ObjectMissing(source)
             return
-        if found.etag != etag:
+        if original.etag != etag:
             if moved is not None and moved.etag == etag:
-                return  # moved before; what stands at the source now is a newer version
-            raise ObjectChanged(source, etag, found.etag)
+                return  # moved before; the source is a newer version
+            raise ObjectChanged(source, etag, original.etag)
+        if has_writer(self._path_text(source)):
+            raise ObjectUnreadable(source, "a program still has it open for writing")
         path = self.path(target)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent, self._root)
             os.replace(self.path(source), path)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise KeyTaken(target) from error
         except OSError as error:
             raise StorageUnavailable(f"{source} can't be moved to {target}: {error.strerror}") from error
         _flush_folder(path.parent)
+        self._check_moved(source, target, etag)
+
+    def _check_moved(self, source: str, target: str, etag: str) -> None:
+        """Move a file back that was changed after its version was checked: the next listing registers it."""
+        moved = self.stat(target)
+        if moved is None or moved.etag == etag:
+            return
+        with suppress(OSError):  # there is a newer file already
+            os.link(self.path(target), self.path(source))
+            self.path(target).unlink()
+        raise ObjectChanged(source, etag, moved.etag)
 
     def copy(self, source: str, target: str, *, etag: str) -> None:
-        made = self.stat(target)
-        if made is not None and made.etag == etag:
+        existing = self.stat(target)
+        if existing is not None and existing.etag == etag:
             return
-        # Under a name that nobody looks for, until it is known to be of this version.
-        path, name = self.path(target), self._pending / f"{target}~{uuid.uuid4().hex[:12]}"
+        # A pending file until its version is checked: the source may be replaced at any time.
+        path, draft = self.path(target), self._pending / f"{target}~{uuid.uuid4().hex[:12]}"
         try:
-            name.parent.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _name_twice(self.path(source), name)
-            found = _info(source, name.stat()).etag
-            if found != etag:
-                name.unlink()
-                raise ObjectChanged(source, etag, found)
-            os.replace(name, path)
+            _make_folder(draft.parent, self._root)
+            _make_folder(path.parent, self._root)
+            _link_or_copy(self.path(source), draft)
+            draft_etag = _info(source, draft.stat()).etag
+            if draft_etag != etag:
+                draft.unlink()
+                raise ObjectChanged(source, etag, draft_etag)
+            os.replace(draft, path)
         except FileNotFoundError as error:
             raise ObjectMissing(source) from error
         except OSError as error:
@@ -170,16 +203,33 @@ class DirectoryStore:
     def delete(self, key: str) -> None:
         _remove(self.path(key), key)
 
+    def create(self, key: str, data: bytes) -> bool:
+        writer = self.put_pending(key)
+        try:
+            writer.write(data)
+            draft = self._pending / writer.finish().token
+            _make_folder(self.path(key).parent, self._root)
+            created = _link_or_create(draft, self.path(key))
+            # Also the drafts of calls that were killed: no other call would remove them.
+            for leftover in draft.parent.glob(f"{glob.escape(self.path(key).name)}~*"):
+                leftover.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageUnavailable(f"{key} can't be created in {self._root}: {error.strerror}") from error
+        finally:
+            writer.discard()
+        _flush_folder(self.path(key).parent)
+        return created
+
 
 class DirectoryWriter:
-    """A pending object being written as a temporary file. See `PendingWriter`."""
+    """A `PendingWriter` that writes a temporary file."""
 
-    def __init__(self, folder: Path, token: str, key: str) -> None:
-        self._path = folder / token
+    def __init__(self, root: Path, token: str, key: str) -> None:
+        self._path = root / PENDING / token
         self._token = token
         self._key = key
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(self._path.parent, root)
             self._file = self._path.open("xb")
         except OSError as error:
             raise StorageUnavailable(f"{key} can't be written: {error.strerror}") from error
@@ -202,42 +252,69 @@ class DirectoryWriter:
         return PendingObject(key=self._key, token=self._token, size=info.size, etag=info.etag)
 
     def discard(self) -> None:
-        # On a full disk what is buffered can't be written, and nobody wants it any more.
+        # On a full disk the buffered data can't be written, and it is no longer needed.
         with suppress(OSError):
             self._file.close()
         _remove(self._path, self._key)
 
 
-def _info(key: str, status: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(key=key, etag=f"{status.st_mtime_ns:x}-{status.st_size:x}", size=status.st_size)
+def _info(key: str, status: os.stat_result, origin: str | None = None) -> ObjectInfo:
+    return ObjectInfo(key=key, etag=file_etag(status), size=status.st_size, modified=status.st_mtime, origin=origin)
 
 
-def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every file below `folder`, one open folder at a time for each level."""
-    try:
-        entries = os.scandir(folder)
-    except (FileNotFoundError, NotADirectoryError):
+def _make_folder(folder: Path, root: Path) -> None:
+    """Create `folder` below `root`, but never `root` itself: a volume that is not mounted must stay empty.
+
+    Raises FileNotFoundError if `root` is missing.
+    """
+    if folder == root:
         return
-    except OSError as error:
-        raise StorageUnavailable(f"{folder} can't be listed: {error.strerror}") from error
-    with entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _walk(Path(entry.path))
-            elif entry.is_file():
-                yield entry
-
-
-def _name_twice(source: Path, name: Path) -> None:
-    """The file under another name too: published files are replaced and never changed, so it costs no byte."""
     try:
-        os.link(source, name)
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        if folder.parent == root:
+            raise
+        _make_folder(folder.parent, root)
+        folder.mkdir(exist_ok=True)
+
+
+def _link_or_create(draft: Path, target: Path) -> bool:
+    """Give the complete file `draft` the name `target`, unless that exists. Raises OSError."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        # Another call that created it has removed all drafts.
+        if target.exists():
+            return False
+        raise
+    except OSError:
+        # Some file systems have no hard links. If this is interrupted, the file is damaged and is reported as such.
+        try:
+            with target.open("xb") as file:
+                file.write(draft.read_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            return False
+    return True
+
+
+def _unusable(root: Path, error: OSError) -> SettingsError:
+    return SettingsError("LAKE_ROOT", f"the directory {root} can't be used: {error.strerror}")
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """A hard link, which needs no space: files are replaced and never changed in place."""
+    try:
+        os.link(source, target)
     except FileNotFoundError:
         raise
     except OSError:
-        # Some file systems have no second names. The copy keeps the time of the file, which is in its ETag.
-        shutil.copy2(source, name)
-        _flush_file(name)
+        # Some file systems have no hard links. The copy keeps the modification time, which is part of the ETag.
+        shutil.copy2(source, target)
+        _flush_file(target)
 
 
 def _flush_file(path: Path) -> None:

@@ -1,13 +1,13 @@
-"""Cases: small files, and the rows and quarantined records that every engine must make of them.
+"""Cases: small files, and the rows and quarantined records that every engine must produce from them.
 
-A case is a JSON file: its `promise`, the `rules` of docs/conversion.md that it shows, its `files` by key, the
-`options` that are not the usual ones, and what is expected: `rows` and `quarantined` in the order of file and record
-(only the named columns are compared), and `outcomes` by key. The content of a file is text, or made by a recipe:
+A case is a JSON file: its `promise`, the `rules` of docs/conversion.md that it demonstrates, its `files` by key, and
+`options` that differ from the defaults. `rows` and `quarantined` are expected in the order of file and record (only the
+listed columns are compared), and `outcomes` by key. The content of a file is a text or a recipe:
 
     "text"                                     as UTF-8
-    [content, …]                               one after the other
+    [content, …]                               concatenated
     {"hex": "efbbbf"}                          bytes
-    {"repeat": content, "times": 300}          many times over
+    {"repeat": content, "times": 300}          repeated
     {"gzip" | "zstd" | "bzip2": content}       compressed
     {"encode": "utf-16", "text": "…"}          text in another encoding
     {"of": content, "without_last": 5}         cut off
@@ -21,15 +21,18 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
+
+from lake_pipeline.convert.request import Truncated
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-__all__ = ["Case", "all_cases", "content_of", "zstd"]
+__all__ = ["Case", "all_cases", "content_of", "options_of", "zstd"]
 
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstd.compress, "bzip2": bz2.compress}
 
@@ -59,8 +62,18 @@ def _case(path: Path) -> Case:
     return Case(name=path.stem, files=files, **data)
 
 
+def options_of(case: Case) -> dict[str, Any]:
+    """The conversion options of a case."""
+    meanings: dict[str, Callable[[Any], Any]] = {
+        "first_date": date.fromisoformat,
+        "last_date": date.fromisoformat,
+        "truncated": Truncated,
+    }
+    return {name: meanings.get(name, lambda value: value)(value) for name, value in case.options.items()}
+
+
 def content_of(recipe: Any) -> bytes:
-    """The bytes of a recipe."""
+    """The bytes that a recipe describes."""
     match recipe:
         case str():
             return recipe.encode()

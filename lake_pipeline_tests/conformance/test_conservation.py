@@ -1,4 +1,6 @@
-"""Conservation, by property: generated documents, broken on purpose, against a plain reference on `json`."""
+"""Conservation as a property: generated documents, with injected damage, compared with a plain reference based on
+`json`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from lake_pipeline.convert import blocks
-from lake_pipeline_tests.factories import LakeOnDisk, shred_nothing
-from lake_pipeline_tests.reference import alike, rebuilt, reference
+from lake_pipeline.convert.kernel import blocks
+from lake_pipeline_tests.support.factories import LakeOnDisk, reject_everything
+from lake_pipeline_tests.support.reference import alike, rebuilt, reference
+
+pytestmark = pytest.mark.slow
 
 KEY = "2026/week06/a.json"
 
@@ -34,7 +38,7 @@ lines = st.lists(records.map(lambda record: json.dumps(record).encode()) | broke
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=lines, share=st.sampled_from([0.2, 1.0]))
 def test_every_record_is_published_or_quarantined_and_every_value_is_kept(lines: list[bytes], share: float) -> None:
-    lines = [b'{"event_time":"2026-02-03"}', *lines]  # the first line tells the layout
+    lines = [b'{"event_time":"2026-02-03"}', *lines]  # the layout is detected from the first line
     with tempfile.TemporaryDirectory() as folder:
         converted = LakeOnDisk(Path(folder)).convert({KEY: b"\n".join(lines)}, max_bad_share=share)
         outcome = converted.outcome(KEY)
@@ -65,5 +69,5 @@ def test_the_fast_and_the_tolerant_parser_agree_on_every_record(generated: list[
         content = b"\n".join(json.dumps(record).encode() for record in generated)
         contract = lake.convert({KEY: content}).contract.with_version(1)
         fast = lake.convert({KEY: content}, contract=contract).rows()
-        patch.setattr(blocks, "shred", shred_nothing)
+        patch.setattr(blocks, "parse_fast", reject_everything)
         assert lake.convert({KEY: content}, contract=contract).rows() == fast

@@ -1,4 +1,4 @@
-"""What the kernel promises of every file, seen through published Parquet."""
+"""The promises of the kernel for every file, checked in published Parquet."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from lake_pipeline.contract.exact import MAX_NESTING
-from lake_pipeline.convert.in_process import InProcessEngine
-from lake_pipeline.convert.reading import SMALL_BYTES
+from lake_pipeline.contract.exact_json import MAX_NESTING
+from lake_pipeline.convert.input.reader import SMALL_BYTES
 from lake_pipeline.convert.request import ConversionRequest
+from lake_pipeline.engines.in_process import InProcessEngine
 from lake_pipeline.errors import ContractMoved
 from lake_pipeline.model.manifest import Outcome
-from lake_pipeline_tests.factories import LakeOnDisk, ndjson, values
+from lake_pipeline_tests.support.factories import LakeOnDisk, ndjson, values
 
 DAY = "2026-02-03T10:00:00Z"
 KEY = "2026/week06/a.json"
@@ -75,7 +75,7 @@ def test_nested_objects_become_columns_and_lists_stay_lists(lake: LakeOnDisk) ->
     assert row["mode_field"] == "live", "the record's own mode beside the partition column"
 
 
-def test_a_broken_record_is_quarantined_with_its_bytes_and_the_rest_is_published(lake: LakeOnDisk) -> None:
+def test_a_malformed_record_is_quarantined_with_its_bytes_and_the_rest_is_published(lake: LakeOnDisk) -> None:
     lines = [json.dumps(record(n=n)).encode() for n in range(20)]
     lines[7] = b'{"n": 7, "oops'
     offset = sum(len(line) + 1 for line in lines[:7])
@@ -102,7 +102,7 @@ def test_a_broken_record_is_quarantined_with_its_bytes_and_the_rest_is_published
         (b'{"a":1}{"event_time":"2026-02-03","x":', "invalid_json"),
     ],
 )
-def test_what_is_no_json_object_is_a_broken_record(lake: LakeOnDisk, line: bytes, reason: str) -> None:
+def test_a_record_that_is_not_a_json_object_is_malformed(lake: LakeOnDisk, line: bytes, reason: str) -> None:
     good = ndjson(*[record(n=n) for n in range(10)])
     converted = lake.convert({KEY: good + line + b"\n" + good})
     assert values(converted.quarantined(), "record", "reason", "raw") == [(10, reason, line)]
@@ -110,7 +110,7 @@ def test_what_is_no_json_object_is_a_broken_record(lake: LakeOnDisk, line: bytes
 
 
 @pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"a":0,"a":', "}")])
-def test_a_value_that_no_column_holds_is_rescued_however_deep_it_is(lake: LakeOnDisk, opens: str, closes: str) -> None:
+def test_a_value_that_no_column_holds_is_rescued_at_any_depth(lake: LakeOnDisk, opens: str, closes: str) -> None:
     levels = (MAX_NESTING - 2) // len(closes)
     deep = opens * levels + "1e400" + closes * levels
     line = f'{{"event_time":"2026-02-03","n":{deep}}}\n'.encode()
@@ -122,13 +122,13 @@ def test_a_value_that_no_column_holds_is_rescued_however_deep_it_is(lake: LakeOn
     assert all(deep in text for text in rescued)
 
 
-def test_a_file_with_too_many_broken_records_is_refused_as_a_whole(lake: LakeOnDisk) -> None:
+def test_a_file_with_too_many_malformed_records_is_refused_as_a_whole(lake: LakeOnDisk) -> None:
     good = "2026/week06/good.json"
     converted = lake.convert({KEY: ndjson(record(n=1)) + b"{broken\n", good: ndjson(record(n=2))})
     outcome = converted.outcome(KEY)
     assert (outcome.outcome, outcome.reason, outcome.published) == (Outcome.REFUSED, "too_many_broken", 0)
     assert outcome.error is not None
-    assert "1 of 2 records are broken" in outcome.error
+    assert "1 of 2 records are malformed" in outcome.error
     assert values(converted.rows(), "n") == [(2,)]
 
 
@@ -152,7 +152,7 @@ def test_a_large_file_gives_the_same_rows_as_many_small_ones(lake: LakeOnDisk, t
     assert [row["_record"] for row in large.rows()] == list(range(12_000))
 
 
-def test_a_large_file_that_fails_ends_alone(lake: LakeOnDisk) -> None:
+def test_a_large_file_that_fails_does_not_affect_others(lake: LakeOnDisk) -> None:
     noise = random.Random(20260201)
     keys = [f"2026/week06/{name}.json" for name in ("first", "damaged", "hopeless", "last")]
     good = ndjson(*[record(n=n, text=noise.randbytes(2000).hex()) for n in range(1200)])
@@ -188,7 +188,7 @@ def test_an_array_that_is_never_closed_shows_its_loss(lake: LakeOnDisk) -> None:
     assert values(converted.quarantined(), "record", "reason", "raw")[0] == (30, "truncated", b"")
 
 
-def test_the_record_decides_about_its_place_then_the_key_then_the_default(lake: LakeOnDisk) -> None:
+def test_the_record_determines_its_partition_then_the_key_then_the_default(lake: LakeOnDisk) -> None:
     key = "2026/week06/date=2026-02-05/mode=batch/a.json"
     converted = lake.convert(
         {
@@ -249,7 +249,7 @@ def test_a_record_without_a_valid_date_is_quarantined_never_guessed(
 
 
 @pytest.mark.parametrize("mode", ["../../x", "a=b", "Ünïcode ☃", "a/b", ".hidden", "100%", "CON|x", "-", "~"])
-def test_a_mode_never_leaves_its_place_and_reads_back_as_it_was(lake: LakeOnDisk, mode: str) -> None:
+def test_a_mode_never_leaves_its_folder_and_reads_back_unchanged(lake: LakeOnDisk, mode: str) -> None:
     converted = lake.convert({KEY: ndjson(record(mode=mode))})
     key = converted.report.manifest.curated[0].object.key
     assert key.count("/") == 5
@@ -285,26 +285,26 @@ def test_a_value_that_does_not_fit_its_column_is_rescued(
 ) -> None:
     usual = {"n": 1, "x": 0.5, "s": "text", "o": {"k": 1}, "l": [1]}
     converted = lake.convert({KEY: ndjson(*[record(**usual)] * 9, record(**{**usual, field: value}))})
-    odd = converted.rows()[9]
-    assert odd["_rescued"] == text
-    assert odd.get(field) is None
+    last_row = converted.rows()[9]
+    assert last_row["_rescued"] == text
+    assert last_row.get(field) is None
     assert converted.outcome(KEY).rescued == 1
     assert [row["_rescued"] for row in converted.rows()[:9]] == [None] * 9
 
 
-def test_integers_and_fractions_seen_together_are_doubles(lake: LakeOnDisk) -> None:
+def test_integers_and_fractions_together_are_doubles(lake: LakeOnDisk) -> None:
     converted = lake.convert({KEY: ndjson(record(n=1), record(n=1.5))})
     assert values(converted.rows(), "n", "_rescued") == [(1.0, None), (1.5, None)]
 
 
-def test_a_fraction_in_a_column_that_must_keep_its_integers_is_rescued(lake: LakeOnDisk) -> None:
+def test_a_fraction_in_a_column_that_must_stay_integer_is_rescued(lake: LakeOnDisk) -> None:
     contract = lake.convert({KEY: ndjson(record(n=1))}).contract.with_version(1)
     converted = lake.convert({KEY: ndjson(record(n=1.5))}, contract=contract, widens_from=2)
     assert values(converted.rows(), "n", "_rescued") == [(None, '{"n":1.5}')]
-    assert {path: shape.kind for path, shape in converted.report.evidence.wishes.items()} == {"n": "double"}
+    assert {path: shape.kind for path, shape in converted.report.evidence.wanted_widenings.items()} == {"n": "double"}
 
 
-def test_what_a_number_was_written_as_is_rescued_to_the_digit(lake: LakeOnDisk) -> None:
+def test_a_number_is_rescued_exactly_as_written(lake: LakeOnDisk) -> None:
     line = b'{"event_time":"2026-02-03","mode":"live","n":1e400,"m":' + b"1" * 5000 + b"}\n"
     row = lake.convert({KEY: line}).rows()[0]
     assert row["_rescued"] == '{"m":' + "1" * 5000 + ',"n":1e400}'
@@ -329,13 +329,13 @@ def test_a_field_that_appears_late_becomes_a_column_and_earlier_rows_are_null(la
     assert sorted(table.column("n").to_pylist()) == [1, 2]
 
 
-def test_the_first_contract_goes_with_the_majority(lake: LakeOnDisk) -> None:
+def test_the_first_contract_follows_the_majority(lake: LakeOnDisk) -> None:
     converted = lake.convert({KEY: ndjson(record(n="odd"), *[record(n=n) for n in range(9)])})
     assert converted.contract.arrow_schema().field("n").type == "int64"
     assert converted.rows()[0]["_rescued"] == '{"n":"odd"}'
 
 
-def test_two_batches_that_grow_one_contract_end_in_the_union(lake: LakeOnDisk) -> None:
+def test_two_batches_that_evolve_one_contract_end_in_the_union(lake: LakeOnDisk) -> None:
     base = lake.convert({KEY: ndjson(record(n=1))}).contract.with_version(1)
     one = lake.convert({KEY: ndjson(record(a=1))}, contract=base).contract
     two = lake.convert({KEY: ndjson(record(b=1))}, contract=base).contract
@@ -346,7 +346,7 @@ def test_two_batches_that_grow_one_contract_end_in_the_union(lake: LakeOnDisk) -
         in_force.merged(three)
 
 
-def test_names_that_clash_stay_apart(lake: LakeOnDisk) -> None:
+def test_colliding_names_stay_separate(lake: LakeOnDisk) -> None:
     converted = lake.convert(
         {KEY: ndjson(record(**{"a b": 1, "A_B": 2, "a": {"b": 3}, "year": 4, "_record": 5, "1st": 6, "": 7}))}
     )
@@ -365,8 +365,8 @@ def test_a_file_that_changed_after_it_was_registered_is_not_converted(lake: Lake
     assert (report.manifest.files[0].outcome, report.manifest.files[0].reason) == (Outcome.REFUSED, "changed")
 
 
-def test_the_bound_of_a_record_is_not_one_of_files(lake: LakeOnDisk) -> None:
-    """Lines are measured one by one, wherever they stand in what is read at once."""
+def test_the_size_limit_of_a_record_does_not_apply_to_files(lake: LakeOnDisk) -> None:
+    """Each line is measured by itself, at any position in a block."""
     short, long = record(text="x" * 500), record(text="x" * 2000)
     files = {"2026/week06/short.json": ndjson(*[short] * 50), "2026/week06/long.json": ndjson(*[short, long, short])}
     converted = lake.convert(files, max_record_bytes=1024)

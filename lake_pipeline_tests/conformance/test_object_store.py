@@ -1,4 +1,4 @@
-"""What every object store promises. Each store runs the same tests: a fixture for each, no test for one alone."""
+"""The promises of every object store. The same tests run on each store, and none runs on one store only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,18 +14,23 @@ import pytest
 from lake_pipeline.errors import ObjectChanged, ObjectMissing, OutcomeUnknown
 from lake_pipeline.model.manifest import PendingObject
 from lake_pipeline.storage.directory import DirectoryStore
-from lake_pipeline.storage.objects import ObjectStore
-from lake_pipeline.storage.opening import open_store
-from lake_pipeline.storage.places import place_from_json, place_to_json
-from lake_pipeline_tests.aws.server import AwsServer
+from lake_pipeline.storage.factory import open_store
+from lake_pipeline.storage.location import location_from_json, location_to_json
+from lake_pipeline.storage.object_store import ObjectStore
+from local_aws.server import AwsServer
 
 KEY = "zone/folder/object.json"
 
 
-@pytest.fixture(params=["directory", "s3", "s3 below a prefix", "s3 versioned"])
+S3 = ("s3", "s3 below a prefix", "s3 versioned")
+
+
+@pytest.fixture(params=["directory", *(pytest.param(kind, marks=pytest.mark.server) for kind in S3)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "directory":
-        return DirectoryStore(tmp_path / "root")
+        store = DirectoryStore(tmp_path / "root")
+        store.create_root()
+        return store
     aws: AwsServer = request.getfixturevalue("aws")
     bucket = aws.new_bucket(versioned="versioned" in request.param)
     return aws.store(bucket, "a prefix/ü/" if "prefix" in request.param else "")
@@ -62,7 +68,7 @@ def test_a_pending_object_is_invisible_until_it_is_published(store: ObjectStore)
 
 
 @pytest.mark.parametrize(("start", "rest"), [(0, b"content"), (3, b"tent"), (7, b""), (99, b"")])
-def test_an_object_is_read_from_where_it_is_asked_for(store: ObjectStore, start: int, rest: bytes) -> None:
+def test_an_object_is_read_from_the_requested_offset(store: ObjectStore, start: int, rest: bytes) -> None:
     etag = put(store)
     with store.open(KEY, etag=etag, start=start) as stream:
         assert stream.read() == rest
@@ -76,7 +82,7 @@ def test_publishing_twice_is_harmless(store: ObjectStore) -> None:
     assert list(store.pending()) == []
 
 
-def test_publishing_what_was_aborted_is_an_unknown_outcome_never_a_success(store: ObjectStore) -> None:
+def test_publishing_an_aborted_object_is_an_unknown_outcome_never_a_success(store: ObjectStore) -> None:
     made = pending(store)
     store.abort(made)
     with pytest.raises(OutcomeUnknown, match=re.escape(KEY)):
@@ -98,19 +104,19 @@ def test_a_discarded_writer_leaves_nothing(store: ObjectStore) -> None:
     assert list(store.pending()) == []
 
 
-def test_pending_objects_are_listed_with_the_key_they_are_for(store: ObjectStore) -> None:
+def test_pending_objects_are_listed_with_their_future_key(store: ObjectStore) -> None:
     long = "zone/" + "n" * 200 + "/mode=%2E.%2F/part ü~1.parquet"
     made = [pending(store), pending(store, long)]
-    assert {each.key for each in store.pending()} == {KEY, long}
-    for each in store.pending():
-        store.publish(each)
+    assert {listed.key for listed in store.pending()} == {KEY, long}
+    for listed in store.pending():
+        store.publish(listed)
     assert read(store, long) == b"content"
     assert list(store.pending()) == []
     assert len(made) == 2
 
 
 @pytest.mark.parametrize("name", ["with space", "Ünï☃", "a+b", "100%", "a=b", "x" * 200, "'quote\"", "a~b"])
-def test_odd_names_are_listed_read_and_moved_as_they_are(store: ObjectStore, name: str) -> None:
+def test_unusual_names_are_listed_read_and_moved_unchanged(store: ObjectStore, name: str) -> None:
     key = f"zone/{name}/{name}"
     etag = put(store, key)
     assert [info.key for info in store.objects("zone/")] == [key]
@@ -118,13 +124,21 @@ def test_odd_names_are_listed_read_and_moved_as_they_are(store: ObjectStore, nam
     assert read(store, f"archive/{key}") == b"content"
 
 
+def test_an_object_is_created_once(store: ObjectStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(lambda number: store.create("_one.json", f"{number}".encode()), range(8)))
+    assert sorted(created) == [False] * 7 + [True]
+    assert read(store, "_one.json") == str(created.index(True)).encode()
+    assert list(store.pending()) == []
+
+
 @pytest.mark.parametrize("key", ["", "/", "a//b", "../x", "a/../../x", "a/.", "a\0b"])
 def test_a_key_never_leaves_the_root(tmp_path: Path, key: str) -> None:
-    with pytest.raises(ValueError, match="is not a key"):
+    with pytest.raises(ValueError, match="is not a valid key"):
         DirectoryStore(tmp_path / "root").path(key)
 
 
-def test_a_changed_object_is_never_read_as_the_version_that_was_registered(store: ObjectStore) -> None:
+def test_a_changed_object_is_never_read_as_the_registered_version(store: ObjectStore) -> None:
     etag = put(store, content=b"one")
     put(store, content=b"other")
     with pytest.raises(ObjectChanged):
@@ -155,7 +169,7 @@ def test_a_newer_version_that_came_after_the_move_stays(store: ObjectStore) -> N
     assert (read(store), read(store, "archive/object")) == (b"other", b"one")
 
 
-def test_moving_what_is_nowhere_tells_so(store: ObjectStore) -> None:
+def test_moving_a_missing_object_is_an_error(store: ObjectStore) -> None:
     with pytest.raises(ObjectMissing):
         store.move(KEY, "archive/object", etag="gone")
 
@@ -168,13 +182,13 @@ def test_a_copy_is_the_same_version_and_stays_when_the_source_is_replaced(store:
     store.copy(KEY, "retained/object", etag=etag)
     store.delete(KEY)
     store.copy(KEY, "retained/object", etag=etag)
-    found = store.stat("retained/object")
-    assert found is not None
-    assert (found.etag, read(store, "retained/object")) == (etag, b"one")
+    info = store.stat("retained/object")
+    assert info is not None
+    assert (info.etag, read(store, "retained/object")) == (etag, b"one")
     assert list(store.pending()) == []
 
 
-def test_another_version_is_never_copied_in_its_place(store: ObjectStore) -> None:
+def test_another_version_is_never_copied_instead(store: ObjectStore) -> None:
     etag = put(store, content=b"one")
     put(store, content=b"other")
     with pytest.raises(ObjectChanged):
@@ -198,16 +212,16 @@ def test_top_folders_are_found_by_pattern(store: ObjectStore) -> None:
     assert store.folders(re.compile(r"\d{4}/")) == ["2025/", "2026/"]
 
 
-def test_a_store_is_opened_again_from_its_place(store: ObjectStore) -> None:
+def test_a_store_is_opened_again_from_its_location(store: ObjectStore) -> None:
     put(store)
-    travelled = json.loads(json.dumps(place_to_json(store.place)))
-    for other in (open_store(place_from_json(travelled)), pickle.loads(pickle.dumps(store))):
+    sent = json.loads(json.dumps(location_to_json(store.location)))
+    for other in (open_store(location_from_json(sent)), pickle.loads(pickle.dumps(store))):
         assert read(other) == b"content"
         assert other.uri == store.uri
 
 
-def test_a_stream_seeks_as_readers_of_parquet_do(store: ObjectStore) -> None:
-    content = bytes(range(256)) * 8192  # more than is fetched at once
+def test_a_stream_seeks_like_parquet_readers_do(store: ObjectStore) -> None:
+    content = bytes(range(256)) * 8192  # more than one request fetches
     etag = put(store, content=content)
     with store.open(KEY, etag=etag) as stream:
         assert stream.read(3) == content[:3]
@@ -220,7 +234,7 @@ def test_a_stream_seeks_as_readers_of_parquet_do(store: ObjectStore) -> None:
         assert stream.read(1) == content[601_010:601_011]
 
 
-def test_a_large_object_is_the_same_when_it_comes_back(store: ObjectStore) -> None:
+def test_a_large_object_reads_back_unchanged(store: ObjectStore) -> None:
     content = b"0123456789abcdef" * (20 << 16)  # 20 MiB: several parts of an upload
     writer = store.put_pending(KEY)
     for start in range(0, len(content), 3 << 20):
@@ -233,20 +247,27 @@ def test_a_large_object_is_the_same_when_it_comes_back(store: ObjectStore) -> No
         assert stream.read() == content
 
 
-def test_an_archived_object_keeps_the_version_it_was_registered_with(store: ObjectStore) -> None:
+def test_an_archived_object_keeps_its_registered_version(store: ObjectStore) -> None:
     content = b"x" * (9 << 20)
     etag = put(store, content=content)
     store.move(KEY, "archive/object", etag=etag)
-    found = store.stat("archive/object")
-    assert found is not None
-    assert found.etag == etag
+    info = store.stat("archive/object")
+    assert info is not None
+    assert info.etag == etag
     with store.open("archive/object", etag=etag, start=(9 << 20) - 2) as stream:
         assert stream.read() == b"xx"
 
 
-def test_an_empty_object_is_an_object(store: ObjectStore) -> None:
+def test_an_empty_object_is_a_valid_object(store: ObjectStore) -> None:
     made = pending(store, content=b"")
     store.publish(made)
     assert read(store) == b""
     store.move(KEY, "archive/object", etag=made.etag)
     assert read(store, "archive/object") == b""
+
+
+def test_an_object_is_created_once_and_never_replaced(store: ObjectStore) -> None:
+    assert store.create(KEY, b"first")
+    assert not store.create(KEY, b"second")
+    assert read(store) == b"first"
+    assert list(store.pending()) == []

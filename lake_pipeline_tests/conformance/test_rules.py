@@ -1,4 +1,4 @@
-"""What rules promise of every row: policies, pins, names, what is left out, and the same from both parsers."""
+"""The promises of rules for every row: policies, pins, names, exclusions, and equal results from both parsers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.rules import PathRule, Policy, Rules
 from lake_pipeline.contract.rules_file import rules_from_toml
 from lake_pipeline.contract.shapes import Kind, Shape
-from lake_pipeline.convert import blocks
+from lake_pipeline.convert.kernel import blocks
 from lake_pipeline.errors import SettingsError
 from lake_pipeline_tests.conformance.test_conservation import json_values, keys, texts
-from lake_pipeline_tests.factories import Converted, LakeOnDisk, ndjson, shred_nothing, values
-from lake_pipeline_tests.reference import alike, rebuilt, reference
+from lake_pipeline_tests.support.factories import Converted, LakeOnDisk, ndjson, reject_everything, values
+from lake_pipeline_tests.support.reference import alike, rebuilt, reference
 
 KEY = "2026/week06/a.json"
 DAY = "2026-02-03T10:00:00Z"
@@ -38,15 +38,15 @@ def record(**fields: object) -> dict[str, object]:
     return {"event_time": DAY, "mode": "live", **fields}
 
 
-@pytest.fixture(params=["shredded", "tolerant"])
+@pytest.fixture(params=["fast", "tolerant"])
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Everything is promised of both parsers."""
+    """Everything is promised for both parsers."""
     if request.param == "tolerant":
-        monkeypatch.setattr(blocks, "shred", shred_nothing)
+        monkeypatch.setattr(blocks, "parse_fast", reject_everything)
     return str(request.param)
 
 
-def test_json_is_kept_as_it_was_written_to_the_digit_and_the_blank(lake: LakeOnDisk, parser: str) -> None:
+def test_json_text_is_stored_exactly_as_written(lake: LakeOnDisk, parser: str) -> None:
     written = [
         '{"b": 1.50, "a":[1e400,  -0.0, 12345678901234567890123],"b":{"ü":"\\u00fc\\/"}}',
         '"text"',
@@ -72,7 +72,7 @@ def test_null_is_a_missing_key_in_a_json_column_and_repeated_keys_are_rescued(la
 
 
 @pytest.mark.parametrize("broken", [b"{", b"tru", b"01", b'"\t"', b"[1,]", b'{"a" 1}', b"1 2", b'"\xff"'])
-def test_broken_json_in_a_json_column_is_a_broken_record(lake: LakeOnDisk, parser: str, broken: bytes) -> None:
+def test_invalid_json_in_a_json_column_makes_the_record_malformed(lake: LakeOnDisk, parser: str, broken: bytes) -> None:
     good = ndjson(*[record(p=n) for n in range(10)])
     line = HEAD + b'"p":' + broken + b"}"
     converted = lake.convert({KEY: good + line + b"\n"}, rules=rules_from_toml('[paths.p]\nkeep="json"'))
@@ -169,7 +169,7 @@ def test_a_timestamp_that_would_not_be_exact_is_rescued_as_written(lake: LakeOnD
         ("bool", "1", None),
     ],
 )
-def test_a_pinned_column_holds_what_is_exact_and_the_rest_is_rescued(
+def test_a_pinned_column_holds_exact_values_and_the_rest_is_rescued(
     lake: LakeOnDisk, parser: str, kind: str, value: str, stored: object
 ) -> None:
     lines = HEAD + b'"v":' + value.encode() + b"}\n"
@@ -178,7 +178,7 @@ def test_a_pinned_column_holds_what_is_exact_and_the_rest_is_rescued(
     assert (row["_rescued"] is None) == (stored is not None)
 
 
-def test_what_is_excluded_is_stored_nowhere(lake: LakeOnDisk, parser: str) -> None:
+def test_an_excluded_value_is_stored_nowhere(lake: LakeOnDisk, parser: str) -> None:
     rules = rules_from_toml("policy='evolve'\n[paths.'user.ssn']\nexclude=true\n[paths.mode]\nexclude=true")
     lines = (
         ndjson(record(user={"ssn": "123", "name": "x"}), record(user={"ssn": {"a": 1}}), record(user=[{"n": 1}]))
@@ -202,7 +202,7 @@ def test_a_column_that_is_excluded_later_stays_and_is_null(lake: LakeOnDisk, par
     assert values(later.rows(), "a_b", "a_c", "d", "_rescued") == [(None, 5, None, None)]
 
 
-def test_under_rescue_a_new_field_is_kept_without_a_column(lake: LakeOnDisk, parser: str) -> None:
+def test_under_rescue_a_new_field_is_rescued_without_a_column(lake: LakeOnDisk, parser: str) -> None:
     base = lake.convert({KEY: ndjson(record(n=1))}).contract.with_version(1)
     records = [record(n=n, new={"deep": [n, 1.5]}, b="x") for n in range(200)]
     later = lake.convert({KEY: ndjson(*records)}, contract=base, rules=Rules(policy=Policy.RESCUE))
@@ -220,8 +220,8 @@ def test_a_path_that_is_rescued_by_rule_never_gets_a_column(lake: LakeOnDisk, pa
 
 def test_under_freeze_a_record_that_does_not_fit_is_quarantined_with_its_path(lake: LakeOnDisk, parser: str) -> None:
     base = lake.convert({KEY: ndjson(record(n=1, empty=[]))}).contract.with_version(1)
-    odd = [record(n=2, new=1), record(n="x"), record(n=4, empty=[]), record(n=5, new=None), record(n=6)]
-    later = lake.convert({KEY: ndjson(*odd)}, contract=base, rules=Rules(policy=Policy.FREEZE), max_bad_share=0.0)
+    unusual = [record(n=2, new=1), record(n="x"), record(n=4, empty=[]), record(n=5, new=None), record(n=6)]
+    later = lake.convert({KEY: ndjson(*unusual)}, contract=base, rules=Rules(policy=Policy.FREEZE), max_bad_share=0.0)
     assert values(later.quarantined(), "record", "reason", "detail") == [
         (index, "contract_frozen", f"{path} does not fit the contract, which is frozen")
         for index, path in enumerate(["new", "n", "empty"])
@@ -231,13 +231,13 @@ def test_under_freeze_a_record_that_does_not_fit_is_quarantined_with_its_path(la
     assert later.contract == base
 
 
-def test_the_first_contract_comes_from_the_files_whatever_the_policy(lake: LakeOnDisk, parser: str) -> None:
+def test_the_first_contract_comes_from_the_files_under_every_policy(lake: LakeOnDisk, parser: str) -> None:
     for policy in Policy:
         converted = lake.convert({KEY: ndjson(record(n=1, o={"k": "x"}))}, rules=Rules(policy=policy))
         assert values(converted.rows(), "n", "o_k", "_rescued") == [(1, "x", None)]
 
 
-def test_a_date_field_is_read_from_what_is_pinned_or_kept_as_text(lake: LakeOnDisk, parser: str) -> None:
+def test_a_date_field_is_read_even_if_it_is_pinned_or_stored_as_text(lake: LakeOnDisk, parser: str) -> None:
     lines = ndjson({"meta": {"at": "2026-02-03T23:30:00-02:00", "m": "a\u00fc"}}, {"meta": {"at": 1770076800, "m": 5}})
     for rules in (
         Rules(),
@@ -249,7 +249,7 @@ def test_a_date_field_is_read_from_what_is_pinned_or_kept_as_text(lake: LakeOnDi
         assert [row["partition"] for row in converted.rows()] == ["2026-02-04 aü", "2026-02-03 5"]
 
 
-def test_everything_reads_together_in_duckdb_and_pyarrow(lake: LakeOnDisk) -> None:
+def test_all_files_can_be_read_together_in_duckdb_and_pyarrow(lake: LakeOnDisk) -> None:
     rules = rules_from_toml(
         "max_depth=3\n[paths.at]\ntype='timestamp'\n[paths.price]\ntype='decimal(10,2)'\nrename='price_eur'\n"
         "[paths.p]\nkeep='json'\n[paths.d]\ntype='date'"
@@ -262,11 +262,11 @@ def test_everything_reads_together_in_duckdb_and_pyarrow(lake: LakeOnDisk) -> No
         rules=rules,
     )
     folder = lake.store.path("json_parsed_parquet")
-    found = duckdb.connect().execute(
+    converted = duckdb.connect().execute(
         f"SELECT p, price_eur, d, epoch_us(\"at\"), l FROM read_parquet('{folder}/**/*.parquet', union_by_name=true) "
         "ORDER BY n NULLS LAST"
     )
-    assert found.fetchall() == [
+    assert converted.fetchall() == [
         ('{"a": [1]}', None, None, None, None),
         ("[2]", Decimal("1.25"), date(2026, 2, 3), 1770112800000000, [{"odd_key": 1}]),
     ]
@@ -308,12 +308,13 @@ def rule_sets(draw: st.DrawFn) -> Rules:
 
 dates = st.sampled_from(["2026-02-03", "2026-02-03T23:30:00-02:00", "yesterday", None, 1770076800])
 records = st.fixed_dictionaries({"event_time": dates, "v": json_values}, optional={"w": json_values, "mode": texts})
-contents = st.lists(records.map(lambda found: json.dumps(found).encode()), min_size=1, max_size=20)
+contents = st.lists(records.map(lambda converted: json.dumps(converted).encode()), min_size=1, max_size=20)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=contents, rules=rule_sets(), later=contents)
-def test_under_any_rules_every_value_is_kept_but_what_is_excluded(
+def test_under_any_rules_every_value_is_kept_except_excluded_ones(
     lines: list[bytes], rules: Rules, later: list[bytes]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -326,7 +327,7 @@ def test_under_any_rules_every_value_is_kept_but_what_is_excluded(
 
 
 def check(converted: Converted, lines: list[bytes], rules: Rules) -> None:
-    """Every line is a row or quarantined, and each row tells of all its record but what is excluded."""
+    """Every line is a row or quarantined, and each row has all values of its record except excluded ones."""
     rows = {row["_record"]: row for row in converted.rows()}
     quarantined = {row["record"]: row for row in converted.quarantined()}
     assert sorted([*rows, *quarantined]) == list(range(len(lines)))
@@ -342,11 +343,11 @@ def check(converted: Converted, lines: list[bytes], rules: Rules) -> None:
                 inside = inside.get(key) if isinstance(inside, dict) else None
             if isinstance(inside, dict):
                 inside.pop(path[-1], None)
-        assert alike(told(row, converted, written), written)
+        assert alike(record_of(row, converted, written), written)
 
 
-def told(row: dict[str, Any], converted: Converted, written: dict[str, Any]) -> dict[str, Any]:
-    """The record that a row tells of, with what is made from text as it was written."""
+def record_of(row: dict[str, Any], converted: Converted, written: dict[str, Any]) -> dict[str, Any]:
+    """The record of a row, with columns that were cast from text as they were written."""
     plain = dict(row)
     for column in converted.contract.columns:
         value = row[column.name]
@@ -371,6 +372,7 @@ def told(row: dict[str, Any], converted: Converted, written: dict[str, Any]) -> 
     return rebuilt(plain, converted)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=contents, before=st.none() | rule_sets(), rules=rule_sets(), later=contents)
 def test_under_any_rules_both_parsers_give_the_same_rows(
@@ -383,11 +385,11 @@ def test_under_any_rules_both_parsers_give_the_same_rows(
 
 
 def settled(lake: LakeOnDisk, lines: list[bytes], contract: Contract, rules: Rules) -> Contract:
-    """`contract` with all that the lines have to teach under the rules: what is learnt in flight depends on what was
-    odd, and what is stored of a record depends on what was learnt before it.
+    """`contract` after it has learned everything from the lines under the rules. What it learns during a conversion
+    depends on which records were unusual; what is stored depends on what it learned before.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "shred", shred_nothing)
+        patch.setattr(blocks, "parse_fast", reject_everything)
         while True:
             try:
                 grown = lake.convert({KEY: b"\n".join(lines)}, rules=rules, contract=contract).contract
@@ -401,14 +403,14 @@ def settled(lake: LakeOnDisk, lines: list[bytes], contract: Contract, rules: Rul
 def assert_parsers_agree(lake: LakeOnDisk, lines: list[bytes], contract: Contract, rules: Rules) -> None:
     fast, columns = converted_rows(lake, lines, contract, rules)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "shred", shred_nothing)
+        patch.setattr(blocks, "parse_fast", reject_everything)
         assert converted_rows(lake, lines, contract, rules) == (fast, columns)
 
 
 def converted_rows(lake: LakeOnDisk, lines: list[bytes], contract: Contract, rules: Rules) -> tuple[Any, Any]:
     """Read at once: the next conversion of the same batch writes files of the same names."""
-    found = lake.convert({KEY: b"\n".join(lines)}, rules=rules, contract=contract)
-    return (found.rows(), found.quarantined(), found.report.evidence), found.contract.columns
+    converted = lake.convert({KEY: b"\n".join(lines)}, rules=rules, contract=contract)
+    return (converted.rows(), converted.quarantined(), converted.report.evidence), converted.contract.columns
 
 
 PIN_V = "[paths.v]\ntype="
@@ -417,19 +419,19 @@ PIN_V = "[paths.v]\ntype="
 @pytest.mark.parametrize(
     ("lines", "rules", "row"),
     [
-        # A pin that comes after the column: neither parser may rescue what the column holds.
+        # A pin that comes after the column: neither parser may rescue a value that the column holds.
         ([b'"v":"x"', b'"v":"y","w":1'], PIN_V + '"json"', ("x", None)),
         ([b'"v":"x"', b'"v":"y","w":1'], PIN_V + '"decimal(9,2)"', ("x", None)),
-        # A string column that is pinned as a string takes numbers at once, not when the first one came.
+        # A string column that is pinned as a string accepts numbers at once, not only after the first one.
         ([b'"v":"x"', b'"v":"y"', b'"v":7'], PIN_V + '"string"', ("x", None)),
-        # What was empty until the pin came: the first value makes the pinned column, an empty one too.
+        # Empty until the pin: the first value creates the pinned column, even an empty value.
         ([b'"v":[]', b'"v":{}'], PIN_V + '"json"', ("[]", None)),
         ([b'"v":{}', b'"v":[]'], PIN_V + '"json"', ("{}", None)),
-        # Empty lists below a depth that became smaller stay without a column in both.
+        # Empty lists below a reduced depth limit stay without a column in both.
         ([b'"v":[]', b'"v":[]'], "max_depth=1", (None, '{"v":[]}')),
     ],
 )
-def test_rules_that_come_later_mean_the_same_to_both_parsers(
+def test_later_rules_mean_the_same_to_both_parsers(
     lake: LakeOnDisk, lines: list[bytes], rules: str, row: tuple[object, object]
 ) -> None:
     written = [HEAD + line + b"}" for line in lines]
@@ -439,8 +441,8 @@ def test_rules_that_come_later_mean_the_same_to_both_parsers(
     assert values(later.rows(), "v", "_rescued")[0] == row
 
 
-def test_a_frozen_record_names_the_first_of_its_paths_by_name(lake: LakeOnDisk, parser: str) -> None:
+def test_a_frozen_record_reports_the_first_of_its_paths_in_name_order(lake: LakeOnDisk, parser: str) -> None:
     base = lake.convert({KEY: ndjson(record(a=1, b=1))}).contract.with_version(1)
-    odd = HEAD + b'"b":"x","a":"y"}'
-    later = lake.convert({KEY: odd}, contract=base, rules=Rules(policy=Policy.FREEZE))
+    unusual = HEAD + b'"b":"x","a":"y"}'
+    later = lake.convert({KEY: unusual}, contract=base, rules=Rules(policy=Policy.FREEZE))
     assert values(later.quarantined(), "detail") == [("a does not fit the contract, which is frozen",)]

@@ -1,11 +1,11 @@
-"""The crash matrix: a use case is killed at every boundary, started again, and must end as if nothing had happened.
+"""The crash matrix: disturb a use case at every boundary, run it again, and compare with an undisturbed run.
 
     make crash-matrix                                      all of it
-    make crash-matrix-s3                                   all of it in a bucket, where requests fail now and then, too
-    python -m lake_pipeline_tests.crash --scenario ingest --at 57      one kill, to look at
+    make crash-matrix-s3                                   all of it in a bucket, with requests that fail at random
+    python -m lake_pipeline_tests.crash --scenario ingest --by kill --at 57      one trial
 
-A boundary lies before and after each statement and commit, each call of the object store or request to it, and each
-change of a file.
-They are found at run time by `boundaries`; `scenarios` are the use cases; `worlds` are cheap copies of a lake and its
-ledger; `observing` is what must be equal; `trials` kill, restart and compare.
+There is a boundary before and after each statement and commit, each call of the object store or request to it, and
+before each change of a file. `boundaries` finds them at run time; `scenarios` are the use cases; `disturbances` are
+what happens; `worlds` are cheap copies of a lake and its ledger; `observation` is what must be equal; `trials` disturb,
+restart and compare.
 """

@@ -1,6 +1,6 @@
-"""`python -m lake_pipeline_tests.crash`: run the matrix, or a part of it, and tell every trial that went wrong.
+"""`python -m lake_pipeline_tests.crash`: run the matrix or a part of it, and print every trial that went wrong.
 
-A process of its own: it must have no threads when it forks.
+It is a separate process, because it must have no threads when it forks.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from pathlib import Path
 
 from botocore.retries import standard
 
-from lake_pipeline.ledger.embedded import embedded_url
+from lake_pipeline.ledger.embedded.client import embedded_url
 from lake_pipeline.ledger.migrate import migrate
-from lake_pipeline_tests.aws.server import AwsServer, aws_server
 from lake_pipeline_tests.conftest import remove_embedded
 from lake_pipeline_tests.crash.boundaries import Boundaries
-from lake_pipeline_tests.crash.disturbing import Disturbance
+from lake_pipeline_tests.crash.disturbances import Disturbance
 from lake_pipeline_tests.crash.forks import Child
 from lake_pipeline_tests.crash.scenarios import CARELESS, SCENARIOS, Scenario
 from lake_pipeline_tests.crash.trials import Matrix, Say, Trial, matrix_of
 from lake_pipeline_tests.crash.worlds import Worlds
-from lake_pipeline_tests.factories import LakeOnDisk, ndjson
+from lake_pipeline_tests.support.factories import LakeOnDisk, ndjson
+from local_aws.server import AwsServer, aws_server
 
-IDLE_SHARE = 0.05
-"""Trials that may disturb nothing: threads take turns, so a run may cross fewer boundaries than the one before it."""
+IDLE_RATIO = 0.05
+"""The ratio of trials that may disturb nothing: with threads, a run may cross fewer boundaries than the one before."""
 
 RETRY_SECONDS = 0.01
-"""Between two attempts of the SDK at a request, in a bucket with faults."""
+"""Between two attempts of the SDK, in a bucket with faults."""
 
 CROWDS = 4
-"""Crowds that are tried for one in which somebody is killed: the four share the work, and in one of nine crowds none
-of them comes to its boundary."""
+"""Crowds that are tried until a worker is killed: four workers divide the work, and in one of nine crowds none of them
+reaches its boundary."""
 
 
 def main() -> int:
     arguments = _arguments()
-    # What files are refused for is the same in every trial.
+    # The log of refused files is the same in every trial.
     logging.disable(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="crash-"))
     homes = [folder / f"home_{number}" for number in range(arguments.jobs)]
     started = time.monotonic()
     try:
         with ExitStack() as stack:
-            # Each job has servers of its own: trials restart the one, and tell the other which faults to make.
+            # Each job has its own servers: trials restart the one, and configure the faults of the other.
             servers = [stack.enter_context(aws_server()) if arguments.on == "s3" else None for _ in homes]
             worlds = [_worlds(folder, home, server) for home, server in zip(homes, servers, strict=True)]
             boundaries = Boundaries()
@@ -79,9 +79,9 @@ def main() -> int:
     print(f"{trials} trials, {wrong} went wrong, {idle} disturbed nothing, {time.monotonic() - started:.0f} s")
     if arguments.on == "s3":
         print(f"{counts['faults']} requests to the store failed on the way")
-    if idle > IDLE_SHARE * trials:
-        print(f"More than {IDLE_SHARE:.0%} of the trials disturbed nothing, so this run proves too little.")
-    return 1 if wrong or idle > IDLE_SHARE * trials else 0
+    if idle > IDLE_RATIO * trials:
+        print(f"More than {IDLE_RATIO:.0%} of the trials disturbed nothing, so this run proves too little.")
+    return 1 if wrong or idle > IDLE_RATIO * trials else 0
 
 
 def _worlds(folder: Path, home: Path, server: AwsServer | None) -> Worlds:
@@ -91,14 +91,14 @@ def _worlds(folder: Path, home: Path, server: AwsServer | None) -> Worlds:
 
 
 def _warm_up(folder: Path, server: AwsServer | None) -> None:
-    """Load what the first conversion of a process loads, 0.7 s; it leaves no thread behind."""
+    """Load what the first conversion of a process loads, which takes 0.7 s; no thread remains."""
     if server:
         server.client()
-        # Faults are made to be repeated after a moment, not to be waited for.
+        # Retry failed requests at once.
         standard.ExponentialBackoff.delay_amount = lambda *_: RETRY_SECONDS
     LakeOnDisk(folder).convert({"2026/week05/a.json": ndjson({"event_time": "2026-02-03", "mode": "live"})}, workers=1)
     assert threading.active_count() == 1, "a process with threads must not fork"
-    # What is loaded stays shared with the children: a collection in one of them would touch, and so copy, all of it.
+    # Children share the loaded memory: a garbage collection in one of them would write to all of it, and so copy it.
     gc.collect()
     gc.freeze()
 
@@ -114,11 +114,11 @@ def _work(
             chosen = list(_chosen(arguments, scenario, matrix))[part - 1 :: parts]
             if number == 0:
                 _print(f"{scenario.name}: {len(matrix.undisturbed.boundaries)} boundaries, {len(chosen)} trials")
-            for each in chosen[number :: arguments.jobs]:
-                trial = each()
+            for run in chosen[number :: arguments.jobs]:
+                trial = run()
                 counts.update(trials=1, wrong=bool(trial.problems), idle=trial.idle, faults=trial.faults)
                 if trial.problems or trial.idle:
-                    _tell(trial)
+                    _report(trial)
     return counts
 
 
@@ -131,19 +131,19 @@ def _chosen(arguments: argparse.Namespace, scenario: Scenario, matrix: Matrix) -
         yield partial(matrix.four, arguments.four)
     if arguments.at or arguments.four is not None:
         return
-    chosen = random.Random(f"{arguments.seed} {scenario.name}")
+    generator = random.Random(f"{arguments.seed} {scenario.name}")
     for how in arguments.by:
-        fitting = [number for number, name in enumerate(names, start=1) if how.fits(name)]
-        for number in fitting[chosen.randrange(arguments.every) :: arguments.every]:
+        matching = [number for number, name in enumerate(names, start=1) if how.applies_to(name)]
+        for number in matching[generator.randrange(arguments.every) :: arguments.every]:
             yield partial(matrix.at, how, number)
     for _ in range(arguments.twice):
-        yield partial(matrix.at, Disturbance.KILL, chosen.randint(1, last), chosen.randint(1, last))
+        yield partial(matrix.at, Disturbance.KILL, generator.randint(1, last), generator.randint(1, last))
     for _ in range(arguments.crowds):
-        yield partial(_crowd, matrix, [chosen.randrange(1 << 30) for _ in range(CROWDS)])
+        yield partial(_crowd, matrix, [generator.randrange(1 << 30) for _ in range(CROWDS)])
 
 
 def _crowd(matrix: Matrix, seeds: list[int]) -> Trial:
-    """A crowd in which somebody was killed; the last one where nobody ever was."""
+    """A crowd in which a worker was killed; the last one if none was."""
     for seed in seeds:
         trial = matrix.four(seed)
         if trial.problems or not trial.idle:
@@ -151,14 +151,14 @@ def _crowd(matrix: Matrix, seeds: list[int]) -> Trial:
     return trial
 
 
-def _tell(trial: Trial) -> None:
+def _report(trial: Trial) -> None:
     _print(f"{'WRONG' if trial.problems else 'IDLE'} {trial.name}  struck {list(trial.struck)}")
     for problem in trial.problems:
         _print("    " + problem.replace("\n", "\n    "))
 
 
 def _print(line: str) -> None:
-    """At once and whole: several processes write here."""
+    """One write for a line, because several processes write here."""
     os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
@@ -168,18 +168,24 @@ def _arguments() -> argparse.Namespace:
         "--scenario",
         action="append",
         choices=[*SCENARIOS, CARELESS.name],
-        help="one of the use cases; all if not given",
+        help="a use case; default: all",
     )
     parser.add_argument(
-        "--by", action="append", type=Disturbance, choices=list(Disturbance), help="what happens; all if not given"
+        "--by", action="append", type=Disturbance, choices=list(Disturbance), help="what happens; default: everything"
     )
     parser.add_argument("--on", choices=("directory", "s3"), default="directory", help="where the lake is")
-    parser.add_argument("--every", type=int, default=1, help="only every so-many-th boundary")
-    parser.add_argument("--part", type=int, nargs=2, default=(1, 1), metavar=("N", "OF"), help="one of so many parts")
-    parser.add_argument("--twice", type=int, default=40, help="runs whose successor is killed, too, by scenario")
-    parser.add_argument("--crowds", type=int, default=40, help="runs of four workers at once, by scenario")
-    parser.add_argument("--seed", type=int, default=1, help="which boundaries, where not all are tried")
-    parser.add_argument("--at", type=int, nargs="+", help="one trial: at this boundary (the next run at the next)")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th boundary")
+    parser.add_argument(
+        "--part", type=int, nargs=2, default=(1, 1), metavar=("N", "OF"), help="run one of several parts"
+    )
+    parser.add_argument(
+        "--twice", type=int, default=40, help="trials for each scenario in which the next run is killed, too"
+    )
+    parser.add_argument("--crowds", type=int, default=40, help="trials for each scenario with four workers at once")
+    parser.add_argument("--seed", type=int, default=1, help="chooses the boundaries if not all are tried")
+    parser.add_argument(
+        "--at", type=int, nargs="+", help="one trial: at this boundary (several: the next run at the next one)"
+    )
     parser.add_argument("--four", type=int, help="one trial: four workers at once with this seed")
     parser.add_argument("--jobs", type=int, default=2, help="trials at a time")
     arguments = parser.parse_args()

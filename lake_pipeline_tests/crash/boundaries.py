@@ -1,8 +1,7 @@
-"""Boundaries: places between two steps of a process that the world can see, numbered as they are crossed.
+"""Boundaries: points between two steps of a process with an effect outside of it, numbered as they are crossed.
 
-Nothing of the product knows of them. Statements and commits are seen by a connection class that psycopg2 is told to
-use, object-store calls by a wrapper around the store, requests to a bucket by events of the SDK, changes of files by an
-audit hook of the interpreter.
+The product does not know of them. A connection class of psycopg2 sees statements and commits, a wrapper around the
+store its calls, events of the SDK the requests to a bucket, and an audit hook of the interpreter changes of files.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from typing import Any, cast
 import psycopg2.extensions
 from sqlalchemy import Engine, event
 
-from lake_pipeline.storage.objects import ObjectStore
-from lake_pipeline.storage.s3 import S3Store
+from lake_pipeline.storage.object_store import ObjectStore
+from lake_pipeline.storage.s3.store import S3Store
 
 Crossed = Callable[[int, str], None]
-"""Called with the number (from 1) and the name of a boundary at the moment it is crossed, by whichever thread."""
+"""Called with the number (from 1) and the name of a boundary, in the thread that crosses it."""
 
 PING = "SELECT 1"
-"""The pool asks it before it hands out a connection: no statement of the ledger."""
+"""The pool sends it before it hands out a connection: it is not a statement of the ledger."""
 
 _CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.link", "os.rmdir", "os.truncate"})
 
 
 class Boundaries:
-    """Counts the boundaries of this process while it is armed. One for a process: hooks can't be taken out again."""
+    """Counts the boundaries of this process once it is armed. One for a process: audit hooks can't be removed."""
 
     def __init__(self) -> None:
         self._crossed: Crossed | None = None
@@ -49,7 +48,7 @@ class Boundaries:
         self._crossed = crossed
 
     def cross(self, name: str) -> None:
-        """The process is at this boundary now."""
+        """Count a boundary and call what it is armed with."""
         if self._crossed is None or getattr(self._inside, "now", False):
             return
         self._inside.now = True
@@ -62,7 +61,7 @@ class Boundaries:
 
     @contextmanager
     def around(self, name: str) -> Iterator[None]:
-        """Two boundaries: one before the step, one after it where it did not fail."""
+        """Two boundaries: one before the step, one after it unless it fails."""
         self.cross(f"before {name}")
         yield
         self.cross(f"after {name}")
@@ -108,7 +107,7 @@ class Boundaries:
                     super().commit()
 
             def rollback(self) -> None:
-                # Of a connection that goes back to the pool with nothing to roll back, as a rule.
+                # Usually the connection goes back to the pool with nothing to roll back.
                 if self.get_transaction_status() == psycopg2.extensions.TRANSACTION_STATUS_IDLE:
                     super().rollback()
                     return
@@ -128,9 +127,9 @@ class Boundaries:
 
 
 class _Numbered:
-    """Whatever the store protocol has or will have: a call is two boundaries, an item of a listing one.
+    """Any method of the store protocol: a call is two boundaries, an item of a listing one.
 
-    The many small writes into one pending object count as one: nobody ever sees a part of them.
+    The many small writes into one pending object count as one, because a part of them is never visible.
     """
 
     def __init__(self, inner: Any, boundaries: Boundaries, name: str) -> None:
@@ -150,7 +149,7 @@ class _Numbered:
                 result = value(*arguments, **named)
             if inspect.isgenerator(result):
                 return self._listed(result, name)
-            # A writer of a pending object; what is only read changes nothing.
+            # The writer of a pending object. Reading changes nothing.
             return _Numbered(result, self._boundaries, "writer") if hasattr(result, "finish") else result
 
         return call

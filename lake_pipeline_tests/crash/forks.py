@@ -1,6 +1,6 @@
-"""Children by fork: everything is imported once, so a trial costs a hundredth of a second before it works.
+"""Child processes by fork: everything is imported once, so a trial starts within a hundredth of a second.
 
-Whoever forks must have no threads. A child tells its result through a pipe and ends without cleaning up.
+The process that forks must have no threads. A child sends its result through a pipe and exits without cleaning up.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 PATIENCE = 60
-"""Seconds after which a child that hangs is ended by its alarm; 0 for never."""
+"""Seconds after which its alarm ends a child that hangs; 0 for never."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a child ended: by `signal`, with the text of an `error`, or with a `value`. `said` is its last word."""
+    """How a child ended: by `signal`, with the text of an `error`, or with a `value`. `said` is its last message."""
 
     signal: int | None = None
     error: str | None = None
@@ -32,7 +32,7 @@ class Ending:
 
 
 class Child:
-    """A running child. `function` gets a way to say something that is heard even if it is killed."""
+    """A running child. `function` gets a function to send a message that arrives even if the child is killed."""
 
     def __init__(self, function: Callable[[Callable[[str], None]], Any], *, patience: int = PATIENCE) -> None:
         self._reader, writer = os.pipe()
@@ -43,20 +43,20 @@ class Child:
         os.close(writer)
 
     def has_stopped(self) -> bool:
-        """Wait until it was stopped by a signal, or is over; True for the former."""
+        """Wait until a signal has stopped it, or it has ended; True for the former."""
         options = os.WEXITED | os.WSTOPPED | os.WNOWAIT
-        told = os.waitid(os.P_PID, self.pid, options)
-        return told is not None and told.si_code == os.CLD_STOPPED
+        status = os.waitid(os.P_PID, self.pid, options)
+        return status is not None and status.si_code == os.CLD_STOPPED
 
     def wait(self) -> Ending:
         """Wait for its end."""
         with os.fdopen(self._reader, "rb") as pipe:
             content = pipe.read()
         _, status = os.waitpid(self.pid, 0)
-        said, _, told = content.partition(b"\0")
+        said, _, result = content.partition(b"\0")
         if os.WIFSIGNALED(status):
             return Ending(signal=os.WTERMSIG(status), said=said.decode())
-        value, error = pickle.loads(told)
+        value, error = pickle.loads(result)
         return Ending(value=value, error=error, said=said.decode())
 
 

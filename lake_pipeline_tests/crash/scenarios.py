@@ -1,7 +1,7 @@
-"""The use cases that are killed. Another one is one more line in `SCENARIOS`.
+"""The scenarios: use cases that are disturbed. A new one is one more line in `SCENARIOS`.
 
-`prepare` makes the lake as it is before; `act` is what is killed; `finish` is what comes afterwards and must bring the
-lake to where an undisturbed `act` and `finish` would have brought it.
+`prepare` sets up the lake; `act` is disturbed; `finish` runs afterwards and must lead to the same state as an
+undisturbed `act` and `finish`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from typing import Any
 import pytest
 
 from lake_pipeline.errors import PermanentError
-from lake_pipeline.ingest.archive import archive_originals
-from lake_pipeline.ingest.batch import ingest_all
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.forget import forget
-from lake_pipeline.ingest.fsck.audit import Audit
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.rebuild import rebuild
-from lake_pipeline.ingest.snapshots import create_snapshot, drop_snapshot
-from lake_pipeline.ingest.widen_column import widen_column
 from lake_pipeline.model.selections import Selection
+from lake_pipeline.usecases.batches.forget import forget
+from lake_pipeline.usecases.batches.ingest import ingest_all
+from lake_pipeline.usecases.batches.rebuild import rebuild
+from lake_pipeline.usecases.batches.widen import widen_column
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.fsck.audit import Audit
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.publication.archive import archive_originals
+from lake_pipeline.usecases.recovery.rebuild_ledger.recover import recover_ledger
+from lake_pipeline.usecases.recovery.rebuild_ledger.steps import Action
+from lake_pipeline.usecases.snapshots.create import create_snapshot
+from lake_pipeline.usecases.snapshots.drop import drop_snapshot
 from lake_pipeline_tests.crash.worlds import World
-from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.support.factories import ndjson
 
 Step = Callable[[Lake, World], Any]
 
@@ -65,10 +68,10 @@ def _published_only(lake: Lake, world: World) -> None:
     world.land(_landing())
     discover(lake)
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("batch", "reconcile"):
-            patch.setattr(f"lake_pipeline.ingest.{module}.archive_originals", lambda *_, **__: 0)
+        for module in ("batches.ingest", "recovery.reconcile"):
+            patch.setattr(f"lake_pipeline.usecases.{module}.archive_originals", lambda *_, **__: 0)
         list(ingest_all(lake))
-    assert lake.ledger.awaiting_archive(limit=1)
+    assert lake.ledger.archive.pending(limit=1)
 
 
 def _archive(lake: Lake, _world: World) -> None:
@@ -80,12 +83,12 @@ def _integers_published(lake: Lake, world: World) -> None:
     world.land({f"2026/week06/{mode}.json": ndjson(*_records(mode, 4)) for mode in ("live", "test")})
     discover(lake)
     list(ingest_all(replace(lake, batch_files=1)))
-    world.land({"2026/week07/fractions.json": ndjson(*[{**each, "n": 0.5} for each in _records("live", 3)])})
+    world.land({"2026/week07/fractions.json": ndjson(*[{**record, "n": 0.5} for record in _records("live", 3)])})
     discover(lake)
 
 
 def _fractions_rescued(lake: Lake, world: World) -> None:
-    """Fractions came when nothing could be rewritten, and wait in `_rescued` for `lake contract widen`."""
+    """Fractions came while nothing could be rewritten, and are in `_rescued` until `lake contract widen`."""
     _integers_published(lake, world)
     list(ingest_all(replace(lake, rewrite_bytes=0)))
 
@@ -101,7 +104,7 @@ def _all_ingested(lake: Lake, world: World) -> None:
 
 
 def _rebuild(lake: Lake, _world: World) -> None:
-    rebuild(lake, {file.partition for file in lake.ledger.curated_files() if file.partition.mode == "live"})
+    rebuild(lake, {file.partition for file in lake.ledger.curated.files() if file.partition.mode == "live"})
 
 
 def _rebuild_and_ingest(lake: Lake, world: World) -> None:
@@ -118,7 +121,7 @@ def _new_version_discovered(lake: Lake, world: World) -> None:
 def _new_version_with_fractions(lake: Lake, world: World) -> None:
     """Its publish takes rows out of some files and makes a column of all of them wider."""
     _all_ingested(lake, world)
-    world.land({"2026/week06/good.json": ndjson(*[{**each, "n": 0.5} for each in _records("live", 3)])})
+    world.land({"2026/week06/good.json": ndjson(*[{**record, "n": 0.5} for record in _records("live", 3)])})
     discover(lake)
 
 
@@ -149,7 +152,7 @@ def _create_snapshot(lake: Lake, _world: World) -> None:
 
 
 def _create_snapshot_and_rebuild(lake: Lake, world: World) -> None:
-    """What it holds stays: also what leaves the plain path right behind it."""
+    """Its files are kept, also those that leave the table right after it is created."""
     _create_snapshot(lake, world)
     _rebuild(lake, world)
 
@@ -160,10 +163,10 @@ def _held(lake: Lake, world: World) -> None:
 
 
 def _retained(lake: Lake, world: World) -> None:
-    """Two snapshots hold files that were rebuilt since, one of them all and the other some of them."""
+    """Two snapshots have files that were rebuilt since: one of them all, the other some of them."""
     _held(lake, world)
     create_snapshot(lake, "dropped", Selection())
-    rebuild(lake, {file.partition for file in lake.ledger.curated_files()})
+    rebuild(lake, {file.partition for file in lake.ledger.curated.files()})
 
 
 def _drop_snapshot(lake: Lake, _world: World) -> None:
@@ -184,8 +187,35 @@ def _new_version_of_held_discovered(lake: Lake, world: World) -> None:
 
 def _new_version_with_fractions_of_held(lake: Lake, world: World) -> None:
     _held(lake, world)
-    world.land({"2026/week06/good.json": ndjson(*[{**each, "n": 0.5} for each in _records("live", 3)])})
+    world.land({"2026/week06/good.json": ndjson(*[{**record, "n": 0.5} for record in _records("live", 3)])})
     discover(lake)
+
+
+def _ledger_lost(lake: Lake, world: World) -> None:
+    """The ledger is empty, and the last batch was half published."""
+    _all_ingested(lake, world)
+    forget(lake, "2026/week06/broken.json")
+    world.land({"2026/week06/good.json": ndjson(*_records("live", 3), *_records("test", 2))})
+    world.land({"2026/week07/later.json": ndjson(*_records("later", 4), {"mode": "later"})})
+    discover(lake)
+    with suppress(SystemExit), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lake_pipeline.usecases.publication.publish.retain_replaced", _die)
+        _ingest(lake, world)
+    world.lose_ledger(lake)
+
+
+def _die(*_: object) -> None:
+    raise SystemExit
+
+
+def _recover(lake: Lake, _world: World) -> None:
+    list(recover_ledger(lake, apply=True))
+
+
+def _recover_and_ingest(lake: Lake, world: World) -> None:
+    for step in recover_ledger(lake, apply=True):
+        assert step.action is not Action.LEFT, step
+    _ingest(lake, world)
 
 
 SCENARIOS = {
@@ -207,19 +237,20 @@ SCENARIOS = {
         Scenario(name="replace-held", prepare=_new_version_of_held_discovered, act=_ingest, finish=_ingest),
         Scenario(name="widening-held", prepare=_new_version_with_fractions_of_held, act=_ingest, finish=_ingest),
         Scenario(name="forget-held", prepare=_held, act=_forget, finish=_forget_and_ingest),
+        Scenario(name="recover", prepare=_ledger_lost, act=_recover, finish=_recover_and_ingest),
     )
 }
 
 
 def _archive_carelessly(lake: Lake, _world: World) -> None:
-    tasks = lake.ledger.awaiting_archive(limit=10)
-    lake.ledger.archived([task.file_id for task in tasks])
+    tasks = lake.ledger.archive.pending(limit=10)
+    lake.ledger.archive.mark_archived([task.file_id for task in tasks])
     for task in tasks:
         lake.store.move(task.key, task.archive_key, etag=task.etag)
 
 
 CARELESS = Scenario(name="careless", prepare=_published_only, act=_archive_carelessly, finish=_archive)
-"""Notes first and moves then: a kill between the two must be found by the matrix."""
+"""Updates the ledger before it moves: the matrix must detect a kill between the two."""
 
 
 def _records(mode: str, count: int) -> list[dict[str, Any]]:

@@ -12,23 +12,22 @@ from typing import Any
 
 from sqlalchemy import text
 
-from lake_pipeline.errors import LakeError
 from lake_pipeline_tests.crash.boundaries import Boundaries
-from lake_pipeline_tests.crash.disturbing import Disturbance, run_as_operator, time_passes
+from lake_pipeline_tests.crash.disturbances import Disturbance, expire_everything, run_as_operator
 from lake_pipeline_tests.crash.forks import Child, Ending, in_child
-from lake_pipeline_tests.crash.observing import difference, observe
+from lake_pipeline_tests.crash.observation import difference, observe
 from lake_pipeline_tests.crash.scenarios import Scenario
 from lake_pipeline_tests.crash.worlds import World, Worlds
-from lake_pipeline_tests.ledger_builders import RETRIES_COME
+from lake_pipeline_tests.support.ledger_builders import RETRIES_COME
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What came of one trial. `struck` are the names of the boundaries where workers were disturbed.
+    """The result of one trial. `struck` are the names of the boundaries where workers were disturbed.
 
-    `faults` counts the requests that failed beside that.
+    `faults` counts the requests that failed in addition.
     """
 
     name: str
@@ -38,13 +37,13 @@ class Trial:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody came to the boundary where something was to happen, so that nothing was proven."""
+        """Whether no worker reached its boundary, so that nothing was proven."""
         return not self.struck
 
 
 @dataclass(frozen=True, kw_only=True)
 class Undisturbed:
-    """A run that nobody killed: the boundaries it crossed and where it ended."""
+    """A run without a disturbance: the boundaries that it crossed and the state at its end."""
 
     boundaries: tuple[str, ...]
     state: dict[str, Any] = field(repr=False)
@@ -64,20 +63,20 @@ class Matrix:
         """Disturb the first run at the first number, the one after it at the second, …; then let one finish."""
         with self._worlds.copy(self._world) as world:
             if how is Disturbance.RESTART:
-                # The copy of a sequence is ahead of its log: without this the server, started again, gives its last
-                # numbers a second time. No ledger is such a copy outside of tests.
+                # The copy of a sequence is ahead of its log: without this, the restarted server would give its last
+                # numbers a second time. Only ledgers in tests are such copies.
                 run_as_operator(world.url, "CHECKPOINT")
-            world.trouble(sum(numbers))
+            world.start_faults(sum(numbers))
             endings = [self._disturbed(world, how, number) for number in numbers]
             return self._trial(f"--by {how} --at {' '.join(map(str, numbers))}", world, endings)
 
     def four(self, seed: int) -> Trial:
         """Four workers at once, each killed at a random boundary or, one in five, not at all; then one finishes."""
-        chosen = random.Random(seed)
+        generator = random.Random(seed)
         last = len(self.undisturbed.boundaries)
-        numbers = [chosen.randint(1, last) if chosen.random() < 0.8 else 0 for _ in range(4)]
+        numbers = [generator.randint(1, last) if generator.random() < 0.8 else 0 for _ in range(4)]
         with self._worlds.copy(self._world) as world:
-            world.trouble(seed)
+            world.start_faults(seed)
             children = [Child(self._act(world, Disturbance.KILL, number)) for number in numbers]
             endings = [child.wait() for child in children]
             return self._trial(f"--four {seed}", world, endings)
@@ -85,7 +84,7 @@ class Matrix:
     def _disturbed(self, world: World, how: Disturbance, number: int) -> Ending:
         child = Child(self._act(world, how, number))
         if how is Disturbance.PAUSE and child.has_stopped():
-            time_passes(world.url)
+            expire_everything(world.url)
             finished = in_child(self._finish(world))
             os.kill(child.pid, signal.SIGCONT)
             ending = child.wait()
@@ -120,7 +119,7 @@ class Matrix:
         )
 
     def _act(self, world: World, how: Disturbance, number: int) -> Callable[[Say], tuple[str, ...]]:
-        """Act and be disturbed at boundary `number`; 0 for never. The result is the names of what was crossed."""
+        """Act, disturbed at boundary `number`; 0 for never. Returns the names of the boundaries that were crossed."""
 
         def act(say: Say) -> tuple[str, ...]:
             crossed: list[str] = []
@@ -134,23 +133,23 @@ class Matrix:
                     how.strike(name, world)
 
             lake = world.lake(world.watched(self._boundaries, cross))
-            # What the project raises on purpose is how a disturbed run may end; nothing else is.
-            with suppress(LakeError):
+            # A disturbed run may end with what the project raises on purpose, and an interrupted one with Ctrl-C.
+            with suppress(*how.may_end_with):
                 self._scenario.act(lake, world)
             return tuple(crossed)
 
         return act
 
     def _finish(self, world: World) -> Callable[[Say], tuple[int, dict[str, Any]]]:
-        """Go on to the end: how many faults there were until then, and the state."""
+        """Finish the work; returns how many requests failed until then, and the state."""
 
         def finish(_say: Say) -> tuple[int, dict[str, Any]]:
             lake = world.lake()
-            with lake.ledger.transaction() as connection:
+            with lake.ledger.database.transaction() as connection:
                 connection.execute(text(RETRIES_COME))
             self._scenario.finish(lake, world)
-            faults = world.calm()
-            with world.seen() as root:
+            faults = world.stop_faults()
+            with world.visible() as root:
                 return faults, observe(lake, root)
 
         return finish
@@ -158,7 +157,7 @@ class Matrix:
 
 @contextmanager
 def matrix_of(boundaries: Boundaries, scenario: Scenario, worlds: Worlds) -> Iterator[Matrix]:
-    """The matrix of a scenario, whose world exists until the block ends."""
+    """The matrix of a scenario; its world is removed when the block ends."""
     with worlds.empty() as world:
 
         def prepare(_say: Say) -> None:

@@ -1,7 +1,7 @@
-"""Worlds: a lake and its ledger, made once for a scenario and copied for each trial.
+"""Worlds: a lake and its ledger, created once for a scenario and copied for each trial.
 
-A copy is a database cloned by the server, and a folder copied with its times, which are in the ETags, or a bucket that
-its server copies.
+A copy is a database cloned by the server, and either a folder copied with its modification times (they are in the
+ETags) or a bucket copied by its server.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ import psycopg2
 import psycopg2.extensions
 from sqlalchemy.engine import make_url
 
-from lake_pipeline.convert.in_process import InProcessEngine
-from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.engines.in_process import InProcessEngine
 from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.ledger.migrate import migrate
 from lake_pipeline.storage.directory import DirectoryStore
-from lake_pipeline.storage.objects import ObjectStore
-from lake_pipeline.storage.s3 import S3Store
-from lake_pipeline_tests.aws.server import AwsServer
+from lake_pipeline.storage.object_store import ObjectStore
+from lake_pipeline.storage.s3.store import S3Store
+from lake_pipeline.usecases.lake import Lake
 from lake_pipeline_tests.crash.boundaries import Boundaries, Crossed
-from lake_pipeline_tests.factories import OPTIONS
-from lake_pipeline_tests.lakes import downloaded, land
+from lake_pipeline_tests.support.factories import OPTIONS
+from lake_pipeline_tests.support.lakes import downloaded, land
+from lake_pipeline_tests.support.ledger_builders import run_sql
+from local_aws.server import AwsServer
 
 FAULT_RATE = 0.03
-"""The share of requests to a bucket that a fault is made of while a trial runs."""
+"""The ratio of requests to a bucket that fail while a trial runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,29 +49,36 @@ class World(ABC):
 
     @abstractmethod
     def watched(self, boundaries: Boundaries, crossed: Crossed) -> ObjectStore:
-        """The same, with boundaries that are armed from now on."""
+        """The store with boundaries, which are armed now."""
 
     @abstractmethod
     def land(self, files: Mapping[str, bytes]) -> None:
-        """Put raw files into the landing zones, as senders do."""
+        """Put raw files into the landing zones, as producers do."""
 
     @abstractmethod
-    def seen(self) -> AbstractContextManager[Path]:
-        """A folder with every object that a reader sees."""
+    def visible(self) -> AbstractContextManager[Path]:
+        """A folder with every visible object."""
 
     @abstractmethod
-    def trouble(self, seed: int) -> None:
-        """From now on the store fails now and then, where it can."""
+    def start_faults(self, seed: int) -> None:
+        """From now on some requests to the store fail, if this kind of store can."""
 
     @abstractmethod
-    def calm(self) -> int:
-        """It does not any more; how often it did."""
+    def stop_faults(self) -> int:
+        """No request fails any more; returns how many did."""
+
+    def lose_ledger(self, lake: Lake) -> None:
+        """Replace the ledger by an empty one."""
+        lake.ledger.close()
+        run_sql(self.url, "DROP SCHEMA public CASCADE")
+        run_sql(self.url, "CREATE SCHEMA public")
+        migrate(self.url)
 
     def lake(self, store: ObjectStore | None = None, *, lease_seconds: int = 600) -> Lake:
-        """The lake, opened. Of every process its own."""
-        used = store or self.store()
-        engine = InProcessEngine(used)
-        return Lake(store=used, ledger=Ledger(self.url), engine=engine, options=OPTIONS, lease_seconds=lease_seconds)
+        """Open the lake; each process opens its own."""
+        store = store or self.store()
+        engine = InProcessEngine(store)
+        return Lake(store=store, ledger=Ledger(self.url), engine=engine, options=OPTIONS, lease_seconds=lease_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +97,13 @@ class FolderWorld(World):
     def land(self, files: Mapping[str, bytes]) -> None:
         land(self.root, dict(files))
 
-    def seen(self) -> AbstractContextManager[Path]:
+    def visible(self) -> AbstractContextManager[Path]:
         return nullcontext(self.root)
 
-    def trouble(self, seed: int) -> None:
-        """A folder fails where a trial lets it."""
+    def start_faults(self, seed: int) -> None:
+        """Calls on a folder fail only at the boundary of a trial."""
 
-    def calm(self) -> int:
+    def stop_faults(self) -> int:
         return 0
 
 
@@ -120,23 +129,23 @@ class BucketWorld(World):
             client.put_object(Bucket=self.bucket, Key=f"lake/{key}", Body=content)
 
     @contextmanager
-    def seen(self) -> Iterator[Path]:
+    def visible(self) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             yield downloaded(self.store(), Path(folder))
 
-    def trouble(self, seed: int) -> None:
-        self.server.make_faults(rate=FAULT_RATE, seed=seed, stall_seconds=0.2)
+    def start_faults(self, seed: int) -> None:
+        self.server.configure_faults(rate=FAULT_RATE, seed=seed, stall_seconds=0.2)
 
-    def calm(self) -> int:
-        made = self.server.faults_made().total()
-        self.server.make_faults()
+    def stop_faults(self) -> int:
+        made = self.server.injected_faults().total()
+        self.server.configure_faults()
         return made
 
 
 class Worlds:
-    """Makes worlds in `folder`, or in buckets of `server`.
+    """Creates worlds in `folder`, or in buckets of `server`.
 
-    Their ledgers are on the server of `home`, where the database of `url` is a migrated, empty one.
+    Their ledgers are on the server of `home`; the database of `url` there is migrated and empty.
     """
 
     def __init__(self, folder: Path, url: str, home: Path, server: AwsServer | None = None) -> None:
@@ -151,7 +160,7 @@ class Worlds:
 
     @contextmanager
     def empty(self) -> Iterator[World]:
-        """A world with nothing in it."""
+        """An empty world."""
         with self._database(self._template) as (name, url):
             if self._server is None:
                 root = self._folder / name
@@ -165,7 +174,7 @@ class Worlds:
 
     @contextmanager
     def copy(self, world: World) -> Iterator[World]:
-        """A copy of `world`, to which nobody may be connected."""
+        """A copy of `world`, to which no process may be connected."""
         with self._database(make_url(world.url).database) as (name, url):
             if isinstance(world, BucketWorld):
                 bucket = f"copy-{name.replace('_', '-')}"
@@ -181,7 +190,7 @@ class Worlds:
     @contextmanager
     def _database(self, template: str | None) -> Iterator[tuple[str, str]]:
         name = f"{self._name}_{next(self._numbers)}"
-        # With a checkpoint after each trial there is little to write: 15 ms instead of the 70 ms of WAL_LOG.
+        # With a checkpoint after each trial there is little to write: 15 ms; WAL_LOG takes 70 ms.
         self._execute(f'CREATE DATABASE {name} TEMPLATE "{template}" STRATEGY file_copy')
         try:
             yield name, self._url.set(database=name).render_as_string(hide_password=False)
@@ -189,7 +198,7 @@ class Worlds:
             self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _execute(self, sql: str) -> None:
-        """On one connection, because signing in takes 15 ms; children have it too, and neither use nor close it."""
+        """Uses one connection, because connecting takes 15 ms; children inherit it, and neither use nor close it."""
         try:
             self._connected().cursor().execute(sql)
         except (psycopg2.OperationalError, psycopg2.InterfaceError):

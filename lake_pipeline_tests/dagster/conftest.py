@@ -1,4 +1,4 @@
-"""A lake with real parts, its Dagster definitions and an instance of their own, for each test."""
+"""For each test a lake with real parts, its Dagster definitions and its own Dagster instance."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
+from lake_pipeline.composition import open_lake
 from lake_pipeline.defs.build import build_defs
 from lake_pipeline.defs.checks import CHECKS
+from lake_pipeline.defs.conversion.events import CURATED
 from lake_pipeline.defs.partitions import add_modes
-from lake_pipeline.defs.reporting import CURATED
 from lake_pipeline.defs.resources import LAKE, LakeResource
-from lake_pipeline.ingest.batch import ingest_all
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.model.partitions import PartitionKey
-from lake_pipeline.opening import open_lake
 from lake_pipeline.settings import Settings, load_settings
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import land, published
+from lake_pipeline.usecases.batches.ingest import ingest_all
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline_tests.support.dagster_instances import dagster_instance
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import land, published
+from lake_pipeline_tests.support.settings import changed_settings
 
 
 class OpenLake(LakeResource):
-    """The resource around a lake that is open already."""
+    """The resource for a lake that is already open."""
 
     def __init__(self, lake: Lake) -> None:
         self._opened = lake
@@ -37,10 +39,13 @@ class OpenLake(LakeResource):
     def open(self) -> Lake:
         return self._opened
 
+    def open_for_reading(self) -> Lake:
+        return self._opened
+
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """What a user of the platform has: a lake, the definitions over it, a Dagster instance."""
+    """A lake, the definitions over it, and a Dagster instance."""
 
     settings: Settings
     lake: Lake
@@ -48,7 +53,7 @@ class Platform:
 
     def land(self, files: dict[str, bytes]) -> None:
         """Put raw files into the landing zones and register them."""
-        land(self.settings.directory, files)
+        land(self.settings.storage.directory, files)
         discover(self.lake)
 
     def definitions(self) -> dg.Definitions:
@@ -56,12 +61,12 @@ class Platform:
         return build_defs(self.settings)
 
     def tick(self, cursor: str | None = None, **settings: Any) -> Any:
-        """What pending_files_sensor would do now, with some settings changed."""
-        changed = self.settings.model_copy(update=settings)
+        """Evaluate pending_files_sensor, with some settings changed."""
+        changed = changed_settings(self.settings, **settings)
         repository = build_defs(changed).get_repository_def()
         context = dg.build_sensor_context(
             instance=self.instance,
-            # Without it the instance is not there when the sensor asks for it.
+            # Without it the sensor gets no instance.
             instance_ref=self.instance.get_ref(),
             repository_def=repository,
             resources={LAKE: OpenLake(self.lake)},
@@ -70,7 +75,7 @@ class Platform:
         return repository.get_sensor_def("pending_files_sensor").evaluate_tick(context)
 
     def run_batch(self, config: dict[str, Any] | None = None, *, lake: Lake | None = None) -> dg.ExecuteInProcessResult:
-        """One run of ingest_batch_job, on another `lake` if one is given."""
+        """One run of ingest_batch_job, by default on this lake."""
         return (
             self.definitions()
             .resolve_job_def("ingest_batch_job")
@@ -85,7 +90,7 @@ class Platform:
     def materialize(
         self, partition: str, run_config: Mapping[str, Any] | None = None, tags: Mapping[str, str] | None = None
     ) -> dg.ExecuteInProcessResult:
-        """One run of the asset for one partition, as the UI launches it, or the sensor with `run_config` and `tags`."""
+        """One run of the asset for one partition, as launched in the UI, or by the sensor with a config and tags."""
         add_modes(self.instance, [PartitionKey.parse(partition)])
         job = self.definitions().resolve_job_def("json_parsed_parquet_job")
         return job.execute_in_process(
@@ -95,8 +100,7 @@ class Platform:
     def materialize_range(
         self, first: str, last: str, run_config: Mapping[str, Any] | None = None, *, lake: Lake | None = None
     ) -> dg.ExecuteInProcessResult:
-        """One run of the asset for a range of partitions, as a backfill from the UI makes it, on another `lake` if one
-        is given."""
+        """One run of the asset for a range of partitions, as in a backfill, by default on this lake."""
         add_modes(self.instance, [PartitionKey.parse(first), PartitionKey.parse(last)])
         job = self.definitions().resolve_job_def("json_parsed_parquet_job")
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
@@ -109,7 +113,7 @@ class Platform:
         )
 
     def ingest_by_command(self) -> None:
-        """What `lake ingest` does."""
+        """Do what `lake ingest` does."""
         list(ingest_all(self.lake))
 
     def materialized(self) -> set[str]:
@@ -127,25 +131,25 @@ class Platform:
 
     def checks(self, partition: str) -> dict[str, tuple[bool, str]]:
         """The latest result of each check of `partition`, for those that point at its latest materialization."""
-        found = {}
+        results = {}
         for name in CHECKS:
             info = self.instance.event_log_storage.get_asset_check_partition_info(
                 [dg.AssetCheckKey(CURATED, name)], partition_keys=[partition]
             )
             assert len(info) == 1, f"{name} of {partition} has no result"
             assert info[0].latest_target_materialization_storage_id == info[0].latest_materialization_storage_id
-            found[name] = (info[0].latest_execution_status.value == "SUCCEEDED", info[0].latest_planned_run_id)
-        return found
+            results[name] = (info[0].latest_execution_status.value == "SUCCEEDED", info[0].latest_planned_run_id)
+        return results
 
     def out_of_date_because(self, partition: str) -> list[str]:
-        """Why the UI would call `partition` unsynced."""
+        """Why the UI shows `partition` as unsynced."""
         graph = self.definitions().get_repository_def().asset_graph
         resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
         return [cause.reason for cause in resolver.get_stale_causes(CURATED, partition)]
 
     def rows(self) -> list[dict[str, Any]]:
         """Every row that a reader sees."""
-        return published(self.settings.directory)
+        return published(self.settings.storage.directory)
 
 
 @pytest.fixture
@@ -157,7 +161,7 @@ def settings(tmp_path: Path, ledger_url: str) -> Settings:
 
 @pytest.fixture
 def platform(settings: Settings) -> Iterator[Platform]:
-    with open_lake(settings) as lake, dg.instance_for_test() as instance:
+    with open_lake(settings) as lake, dagster_instance() as instance:
         yield Platform(settings=settings, lake=lake, instance=instance)
 
 

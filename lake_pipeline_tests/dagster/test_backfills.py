@@ -1,32 +1,38 @@
 """Backfills as people launch them, by GraphQL and in a browser, through the real webserver, daemon and run queue.
 
-All of them are launched before the first is waited for: the daemon looks for backfills every half minute only.
+All are launched before the test waits for the first, because the daemon checks for backfills only from time to time.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from lake_pipeline.composition import open_lake
+from lake_pipeline.contract.contract import Contract
 from lake_pipeline.defs.checks import CHECKS
+from lake_pipeline.ledger.owner import this_owner
 from lake_pipeline.ledger.views import LakeStatus
+from lake_pipeline.model.files import DiscoveredFile, Lane
+from lake_pipeline.model.manifest import FileOutcome, Manifest
+from lake_pipeline.model.manifest import Outcome as FileOutcomeKind
+from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import FileState
-from lake_pipeline.opening import open_lake
-from lake_pipeline.settings import load_settings
+from lake_pipeline.settings import Settings, load_settings
 from lake_pipeline.storage.directory import PENDING
-from lake_pipeline_tests.browsers import FLAGS, found_browser
 from lake_pipeline_tests.dagster.conftest import records
-from lake_pipeline_tests.dagster.serving import Served, dagster_dev, wait_for
+from lake_pipeline_tests.dagster.servers import Served, dagster_dev, wait_for
 from lake_pipeline_tests.dagster.webhooks import webhook
-from lake_pipeline_tests.lakes import land, published
+from lake_pipeline_tests.support.browsers import FLAGS, browser_path
+from lake_pipeline_tests.support.lakes import land, published
 
 DAYS = [f"2026-02-{day:02}" for day in range(1, 11)]
 MODES = ("live", "test", "replay")
@@ -34,39 +40,39 @@ MODES = ("live", "test", "replay")
 RECTANGLE = [f"{day}|{mode}" for day in DAYS[:3] for mode in ("live", "test")]
 SCATTERED = [f"{day}|replay" for day in (DAYS[0], DAYS[2], DAYS[4])]
 IN_BROWSER = [f"{day}|live" for day in DAYS[5:8]]
-BREAKS = [f"{day}|live" for day in DAYS[8:10]]
-BREAKS_TOO = [f"{DAYS[3]}|live"]
+FAILING = [f"{day}|live" for day in DAYS[8:10]]
+FAILING_TOO = [f"{DAYS[3]}|live"]
 PAIRS = [
     [f"{day}|{mode}" for day in days]
     for days, mode in ((DAYS[5:7], "test"), (DAYS[5:7], "replay"), (DAYS[8:], "replay"))
 ]
-CANCELLED = [each for pair in PAIRS for each in pair]
-"""A backfill of three runs, of which two may be under way: the first partition of each is published, and then the store
-does not answer until the backfill is cancelled."""
+CANCELED = [partition for pair in PAIRS for partition in pair]
+"""A backfill of three runs, of which two may run: each publishes its first partition, and then waits for another
+batch until the backfill is canceled."""
 
-UNREADABLE = (BREAKS[1], BREAKS_TOO[0])
-"""Partitions whose files the store does not give at first."""
+UNREADABLE = (FAILING[1], FAILING_TOO[0])
+"""Partitions whose files cannot be read at first."""
 
-ENDLESS = [second for _, second in PAIRS]
-"""Partitions for whose files it lets everybody wait."""
+BLOCKED = [second for _, second in PAIRS]
+"""Partitions whose files have an older version that another batch, of this test, is publishing at first."""
 
 REMAINDER = [f"{day}|live" for day in DAYS[2:5]]
-"""A selection of which one partition is there, one failed and one was never asked for."""
+"""A selection of which one partition is materialized, one failed and one was never requested."""
 
 FAILED_OR_MISSING = REMAINDER[1:]
 
 ALERTS = 4
-"""Two runs that fail, and their two backfills."""
+"""Two failed runs and their two backfills."""
 
-PATIENCE = 90_000
-"""Milliseconds that the browser is waited for: a page takes seconds, and tests run beside each other."""
+BROWSER_TIMEOUT_MS = 90_000
+"""A page takes seconds, and tests run in parallel."""
 
-OVER = {"COMPLETED_SUCCESS", "COMPLETED_FAILED", "CANCELED", "FAILED"}
+ENDED = {"COMPLETED_SUCCESS", "COMPLETED_FAILED", "CANCELED", "FAILED"}
 
 SETTINGS = {
     "LAKE_FIRST_DATE": DAYS[0],
     "LAKE_LAST_DATE": DAYS[-1],
-    # It looks once, before there are files; then what is converted is what somebody asked for.
+    # The sensor ticks once, before any file has landed; later runs are those of the backfills.
     "LAKE_SENSOR_SECONDS": "86400",
     "LAKE_MAX_RUNS": "2",
     "LAKE_WORKERS": "1",
@@ -79,32 +85,32 @@ STATES = """{ assetNodeOrError(assetKey: {path: ["json_parsed_parquet"]}) { ... 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Story:
-    """A Dagster in which all backfills have ended, each with its runs. `status` is the ledger's afterwards."""
+class Outcome:
+    """All backfills after their end, each with its runs."""
 
     served: Served
     folder: Path
     runs: dict[str, list[dict[str, Any]]]
     backfills: dict[str, str]
     after_cancel: AfterCancel
-    again: Again
+    relaunched: Relaunched
     alerts: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AfterCancel:
-    """What was seen of the partitions in `CANCELLED` once the cancelled backfill was over: those that Dagster shows as
-    materialized, the rows that readers see, files by state, and what is written and not published."""
+    """The partitions in `CANCELED` after the canceled backfill ended: those that Dagster shows as materialized, their
+    published rows, files by state, and pending objects."""
 
     materialized: set[str]
     rows: dict[str, int]
     files: Mapping[FileState, int]
-    litter: list[Path]
+    leftovers: list[Path]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Again:
-    """What was launched again after the store had been mended, as in `Story`."""
+class Relaunched:
+    """The backfills that were launched again after the store was repaired, with the ledger's status after them."""
 
     runs: dict[str, list[dict[str, Any]]]
     backfills: dict[str, str]
@@ -117,64 +123,64 @@ def _key(partition: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def platform_with_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path, list[str]]]:
+def platform_with_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path, list[str], str]]:
     folder = tmp_path_factory.mktemp("served")
     land(
         folder / "lake",
         {_key(f"{day}|{mode}"): records(day, mode) for day in DAYS for mode in MODES},
     )
     with webhook() as (url, alerts), dagster_dev(folder, {**SETTINGS, "LAKE_ALERTS": url}) as served:
-        served.list_landing_zones()
         served.add_modes(MODES)
-        yield served, folder, alerts
+        batch_id = _publish_older_versions(folder)
+        served.list_landing_zones()
+        yield served, folder, alerts, batch_id
 
 
 @pytest.fixture(scope="module")
-def story(platform_with_files: tuple[Served, Path, list[str]]) -> Story:
-    served, folder, alerts = platform_with_files
+def outcome(platform_with_files: tuple[Served, Path, list[str], str]) -> Outcome:
+    served, folder, alerts, older_versions = platform_with_files
     with _unreadable(folder):
-        with _endless(folder):
-            cancelled = served.backfill(CANCELLED, batch_files=1)
-            asked = {
-                "cancelled": cancelled,
+        with _blocked(folder, older_versions):
+            canceled = served.backfill(CANCELED, batch_files=1)
+            launched = {
+                "canceled": canceled,
                 "rectangle": served.backfill(RECTANGLE),
                 "scattered": served.backfill(SCATTERED),
-                "breaks": served.backfill(BREAKS),
-                "breaks too": served.backfill(BREAKS_TOO),
+                "failing": served.backfill(FAILING),
+                "failing too": served.backfill(FAILING_TOO),
                 "browser": _launch(served, DAYS[5], DAYS[7], IN_BROWSER),
             }
-            assert wait_for(lambda: _is_held(served, folder, cancelled), 240), served.runs_of(cancelled)
-            served.cancel_backfill(cancelled)
-            # A thread that waits for the store can't be interrupted, so a run ends when the store answers or gives up.
-            assert wait_for(lambda: not _statuses(served, cancelled) & {"STARTED", "QUEUED"}, 120)
-        backfills = _ended(served, asked)
+            assert wait_for(lambda: _is_blocked(served, folder, canceled), 240), served.runs_of(canceled)
+            served.cancel_backfill(canceled)
+            assert wait_for(lambda: _statuses(served, canceled) == {"CANCELED"}, 120), served.runs_of(canceled)
+        backfills = _final_states(served, launched)
     after_cancel = _after_cancel(served, folder)
-    # Before it is mended: runs are looked at each half minute, other troubles each minute.
+    # Before the store is repaired: the sensors check runs every half minute, other conditions every minute.
     assert wait_for(lambda: len(alerts) >= ALERTS, 120), alerts
-    again = {
-        "failed": served.backfill_again(asked["breaks"]),
-        "cancelled": served.backfill_again(cancelled),
-        "all": served.backfill_again(asked["scattered"], all_steps=True),
+    relaunched = {
+        "failed": served.backfill_again(launched["failing"]),
+        "canceled": served.backfill_again(canceled),
+        "all": served.backfill_again(launched["scattered"], all_steps=True),
         "failed or missing": _launch(served, DAYS[2], DAYS[4], FAILED_OR_MISSING, only_missing=True),
     }
-    return Story(
+    return Outcome(
         served=served,
         folder=folder,
         backfills=backfills,
         after_cancel=after_cancel,
-        again=Again(
-            backfills=_ended(served, again),
-            runs={name: served.runs_of(each) for name, each in again.items()},
+        relaunched=Relaunched(
+            backfills=_final_states(served, relaunched),
+            runs={name: served.runs_of(backfill) for name, backfill in relaunched.items()},
             status=_ledger_status(folder),
         ),
-        runs={name: served.runs_of(each) for name, each in asked.items()},
+        runs={name: served.runs_of(backfill) for name, backfill in launched.items()},
         alerts=alerts,
     )
 
 
 @contextmanager
 def _unreadable(folder: Path) -> Iterator[None]:
-    """Where a file of `UNREADABLE` should be is a folder, so that reading it fails as a store that is ill fails."""
+    """Replaces the files of `UNREADABLE` by folders, so that reading them fails like a faulty store."""
     files = [folder / "lake" / _key(partition) for partition in UNREADABLE]
     for file in files:
         file.rename(folder / file.name)
@@ -185,25 +191,46 @@ def _unreadable(folder: Path) -> Iterator[None]:
         (folder / file.name).rename(file)
 
 
+def _publish_older_versions(folder: Path) -> str:
+    """Register an older version of each file of `BLOCKED`, in a batch of this process that is being published; its id.
+
+    A batch with the newer version waits for it, for a few minutes, and can be canceled meanwhile.
+    """
+    with open_lake(_settings(folder)) as lake:
+        lake.ledger.files.register(map(_older_version, BLOCKED))
+        claim = lake.ledger.claims.take(
+            owner=this_owner(), max_files=len(BLOCKED), max_bytes=1, lease_seconds=3600, engine="in_process"
+        )
+        assert claim is not None
+        outcomes = tuple(
+            FileOutcome(file_id=file.file_id, outcome=FileOutcomeKind.REFUSED, reason="changed", error="an old version")
+            for file in claim.files
+        )
+        assert len(outcomes) == len(BLOCKED)
+        lake.ledger.publication.record_manifest(claim, Manifest(curated=(), quarantine=(), files=outcomes), Contract())
+        return claim.batch_id
+
+
 @contextmanager
-def _endless(folder: Path) -> Iterator[None]:
-    """In the place of a file of `ENDLESS` is a pipe: who opens it waits, and learns at the end that it is another."""
-    files = [folder / "lake" / _key(partition) for partition in ENDLESS]
-    for file in files:
-        file.rename(folder / file.name)
-        os.mkfifo(file)
+def _blocked(folder: Path, batch_id: str) -> Iterator[None]:
+    """Ends the batch of the older versions of `BLOCKED` after the block."""
     yield
-    for file in files:
-        with suppress(OSError):  # nobody waits for this one
-            os.close(os.open(file, os.O_WRONLY | os.O_NONBLOCK))
-        (folder / file.name).rename(file)
+    with open_lake(_settings(folder)) as lake:
+        assert lake.ledger.publication.finish(batch_id, max_attempts=1)
 
 
-def _is_held(served: Served, folder: Path, backfill: str) -> bool:
-    """Whether as many runs of it as may be under way wait for a file, and have published one before."""
+def _older_version(partition: str) -> DiscoveredFile:
+    day, mode = partition.split("|")
+    expected = PartitionKey(date.fromisoformat(day), mode)
+    return DiscoveredFile(key=_key(partition), etag="older", size=0, lane=Lane.WEEKLY, expected=expected)
+
+
+def _is_blocked(served: Served, folder: Path, backfill: str) -> bool:
+    """Whether the maximum number of runs waits for the batch of this test, after each has published one partition."""
     started = [_partitions(run) for run in served.runs_of(backfill) if run["status"] == "STARTED"]
-    held = _ledger_status(folder).files[FileState.PROCESSING] == len(started) == int(SETTINGS["LAKE_MAX_RUNS"])
-    return held and {first for first, _ in started} <= _rows(folder).keys()
+    held = _ledger_status(folder).files[FileState.PROCESSING] - len(BLOCKED)
+    blocked = held == len(started) == int(SETTINGS["LAKE_MAX_RUNS"])
+    return blocked and {first for first, _ in started} <= _rows(folder).keys()
 
 
 def _statuses(served: Served, backfill: str) -> set[str]:
@@ -211,58 +238,58 @@ def _statuses(served: Served, backfill: str) -> set[str]:
 
 
 def _rows(folder: Path) -> Counter[str]:
-    """What readers see of each partition."""
+    """The published rows by partition."""
     return Counter(f"{row['event_time'][:10]}|{row['mode']}" for row in published(folder / "lake"))
 
 
 def _after_cancel(served: Served, folder: Path) -> AfterCancel:
     rows = _rows(folder)
     return AfterCancel(
-        materialized=_materialized(served).intersection(CANCELLED),
-        rows={partition: rows[partition] for partition in CANCELLED if partition in rows},
+        materialized=_materialized(served).intersection(CANCELED),
+        rows={partition: rows[partition] for partition in CANCELED if partition in rows},
         files=_ledger_status(folder).files,
-        litter=[path for path in (folder / "lake" / PENDING).rglob("*") if path.is_file()],
+        leftovers=[path for path in (folder / "lake" / PENDING).rglob("*") if path.is_file()],
     )
 
 
 def _launch(served: Served, first: str, last: str, expected: Sequence[str], *, only_missing: bool = False) -> str:
-    """The id of a backfill of days of the mode live, launched in a browser where there is one, else as it would."""
+    """The id of a backfill of mode live, launched in a browser if one is installed, else by GraphQL."""
     before = set(served.backfills())
-    if not found_browser():
+    if not browser_path():
         return served.backfill(expected)
     with _page() as page:
         _launch_in_browser(page, served, f"[{first}...{last}]", only_missing=only_missing)
-    [launched] = set(served.backfills()) - before
-    return launched
+    [backfill] = set(served.backfills()) - before
+    return backfill
 
 
-def _ended(served: Served, asked: Mapping[str, str]) -> dict[str, str]:
-    """How each backfill ended."""
-    assert wait_for(lambda: set(served.backfills().values()) <= OVER, 240), served.backfills()
+def _final_states(served: Served, launched: Mapping[str, str]) -> dict[str, str]:
+    """The final state of each backfill."""
+    assert wait_for(lambda: set(served.backfills().values()) <= ENDED, 240), served.backfills()
     states = served.backfills()
-    return {name: states[each] for name, each in asked.items()}
+    return {name: states[backfill] for name, backfill in launched.items()}
 
 
 @contextmanager
 def _page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found_browser(), args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=list(FLAGS))
         try:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(PATIENCE)
-            expect.set_options(timeout=PATIENCE)
+            page.set_default_timeout(BROWSER_TIMEOUT_MS)
+            expect.set_options(timeout=BROWSER_TIMEOUT_MS)
             yield page
         finally:
             browser.close()
 
 
-def _launch_in_browser(page: Page, served: Served, selected: str, *, only_missing: bool) -> None:
+def _launch_in_browser(page: Page, served: Served, days: str, *, only_missing: bool) -> None:
     page.goto(f"{served.url}/assets/json_parsed_parquet?view=partitions")
     page.get_by_role("button", name="Materialize…").click()
     dialog = page.get_by_role("dialog")
-    days = dialog.get_by_placeholder("ex:")
-    days.fill(selected)
-    days.press("Enter")
+    field = dialog.get_by_placeholder("ex:")
+    field.fill(days)
+    field.press("Enter")
     dialog.get_by_text("Select a partition or create one").click()
     page.get_by_role("menuitem", name="live").click()
     page.keyboard.press("Escape")
@@ -273,79 +300,84 @@ def _launch_in_browser(page: Page, served: Served, selected: str, *, only_missin
 
 
 def _ledger_status(folder: Path) -> LakeStatus:
-    with open_lake(load_settings(root=folder / "lake", home=folder / "home")) as lake:
-        return lake.ledger.status()
+    with open_lake(_settings(folder)) as lake:
+        return lake.ledger.views.status()
+
+
+def _settings(folder: Path) -> Settings:
+    return load_settings(root=folder / "lake", home=folder / "home")
 
 
 def _materialized(served: Served) -> set[str]:
-    ranges = served.ask(STATES)["assetNodeOrError"]["materializedPartitions"]["ranges"]
-    found = set[str]()
-    for each in ranges:
-        first, last = DAYS.index(each["primaryDimStartKey"]), DAYS.index(each["primaryDimEndKey"])
+    ranges = served.query(STATES)["assetNodeOrError"]["materializedPartitions"]["ranges"]
+    partitions = set[str]()
+    for block in ranges:
+        first, last = DAYS.index(block["primaryDimStartKey"]), DAYS.index(block["primaryDimEndKey"])
         for day in DAYS[first : last + 1]:
-            found.update(f"{day}|{mode}" for mode in each["secondaryDim"]["materializedPartitions"])
-    return found
+            partitions.update(f"{day}|{mode}" for mode in block["secondaryDim"]["materializedPartitions"])
+    return partitions
 
 
 @pytest.mark.timeout(600)
-def test_backfills_of_any_selection_make_exactly_those_partitions(story: Story) -> None:
-    """One test, because tests that run beside each other would each start a Dagster of their own."""
-    _assert_exactly_those_partitions(story)
-    _assert_a_cancelled_backfill_leaves_the_ledger_clean(story)
-    _assert_what_was_launched_again_makes_exactly_what_was_left(story)
-    _assert_each_record_is_there_once(story)
-    _assert_no_more_at_a_time_than_allowed(story)
-    _assert_what_failed_was_told_once(story)
-    if found_browser() is None:
-        pytest.skip("all but the UI was seen: no Chromium is on this machine (Debian: apt install chromium)")
-    _assert_green_cells_and_passed_checks_in_the_browser(story)
+def test_backfills_of_any_selection_materialize_exactly_those_partitions(outcome: Outcome) -> None:
+    """One test, because parallel tests would each start their own Dagster."""
+    _assert_exactly_those_partitions(outcome)
+    _assert_a_canceled_backfill_leaves_the_ledger_clean(outcome)
+    _assert_relaunched_backfills_convert_exactly_the_rest(outcome)
+    _assert_each_record_is_published_once(outcome)
+    _assert_concurrent_runs_are_limited(outcome)
+    _assert_each_failure_was_reported_once(outcome)
+    if browser_path() is None:
+        pytest.skip("all but the UI was tested: Chromium is not installed (Debian: apt install chromium)")
+    _assert_green_cells_and_passed_checks_in_the_browser(outcome)
 
 
-def _assert_exactly_those_partitions(story: Story) -> None:
-    """A run for each contiguous range of a mode or of a day; a file that can't be read fails its run and no other."""
-    done = dict.fromkeys(("rectangle", "scattered", "browser"), "COMPLETED_SUCCESS")
-    failed = dict.fromkeys(("breaks", "breaks too"), "COMPLETED_FAILED")
-    assert story.backfills == {**done, **failed, "cancelled": "CANCELED"}
-    assert {name: _ranges(runs) for name, runs in story.runs.items()} == {
+def _assert_exactly_those_partitions(outcome: Outcome) -> None:
+    """A run for each contiguous range of a mode or a day; a file that can't be read fails only its own run."""
+    succeeded = dict.fromkeys(("rectangle", "scattered", "browser"), "COMPLETED_SUCCESS")
+    failed = dict.fromkeys(("failing", "failing too"), "COMPLETED_FAILED")
+    assert outcome.backfills == {**succeeded, **failed, "canceled": "CANCELED"}
+    assert {name: _ranges(runs) for name, runs in outcome.runs.items()} == {
         "rectangle": [RECTANGLE[0::2], RECTANGLE[1::2]],
-        "scattered": [[each] for each in SCATTERED],
+        "scattered": [[partition] for partition in SCATTERED],
         "browser": [IN_BROWSER],
-        "breaks": [BREAKS],
-        "breaks too": [BREAKS_TOO],
-        "cancelled": sorted(PAIRS),
+        "failing": [FAILING],
+        "failing too": [FAILING_TOO],
+        "canceled": sorted(PAIRS),
     }
 
 
-def _assert_a_cancelled_backfill_leaves_the_ledger_clean(story: Story) -> None:
-    """What was published is seen, and seen whole; what was held is given back and waits like the rest."""
-    runs, found = story.runs["cancelled"], story.after_cancel
+def _assert_a_canceled_backfill_leaves_the_ledger_clean(outcome: Outcome) -> None:
+    """What was published is complete; claims are released, and their files are pending like the rest."""
+    runs, state = outcome.runs["canceled"], outcome.after_cancel
     assert {run["status"] for run in runs} == {"CANCELED"}
-    assert len(found.materialized) == int(SETTINGS["LAKE_MAX_RUNS"]) < len(runs), "one was cancelled in the queue"
-    assert found.materialized < {first for first, _ in PAIRS}
-    assert found.rows == dict.fromkeys(found.materialized, 3)
-    assert (found.files[FileState.PROCESSING], found.files[FileState.FAILED]) == (0, len(UNREADABLE))
-    assert found.litter == []
+    assert len(state.materialized) == int(SETTINGS["LAKE_MAX_RUNS"]) < len(runs), "one was canceled in the queue"
+    assert state.materialized < {first for first, _ in PAIRS}
+    assert state.rows == dict.fromkeys(state.materialized, 3)
+    assert (state.files[FileState.PROCESSING], state.files[FileState.FAILED]) == (0, len(UNREADABLE))
+    assert state.leftovers == []
 
 
-def _assert_what_was_launched_again_makes_exactly_what_was_left(story: Story) -> None:
-    assert set(story.again.backfills.values()) == {"COMPLETED_SUCCESS"}
-    assert {name: _ranges(runs) for name, runs in story.again.runs.items()} == {
-        "failed": [[BREAKS[1]]],
-        "cancelled": _ranges_without(PAIRS, story.after_cancel.materialized),
-        "all": [[each] for each in SCATTERED],
+def _assert_relaunched_backfills_convert_exactly_the_rest(outcome: Outcome) -> None:
+    assert set(outcome.relaunched.backfills.values()) == {"COMPLETED_SUCCESS"}
+    assert {name: _ranges(runs) for name, runs in outcome.relaunched.runs.items()} == {
+        "failed": [[FAILING[1]]],
+        "canceled": _ranges_without(PAIRS, outcome.after_cancel.materialized),
+        "all": [[partition] for partition in SCATTERED],
         "failed or missing": [FAILED_OR_MISSING],
     }
 
 
-def _assert_each_record_is_there_once(story: Story) -> None:
-    asked = {*RECTANGLE, *SCATTERED, *IN_BROWSER, *BREAKS, *REMAINDER, *CANCELLED}
-    assert _materialized(story.served) == asked
-    files = story.again.status.files
+def _assert_each_record_is_published_once(outcome: Outcome) -> None:
+    requested = {*RECTANGLE, *SCATTERED, *IN_BROWSER, *FAILING, *REMAINDER, *CANCELED}
+    assert _materialized(outcome.served) == requested
+    files = outcome.relaunched.status.files
     assert {state: count for state, count in files.items() if count} == {
-        FileState.SUCCEEDED: len(asked),
-        FileState.PENDING: len(DAYS) * len(MODES) - len(asked),
+        FileState.SUCCEEDED: len(requested),
+        FileState.PENDING: len(DAYS) * len(MODES) - len(requested),
+        FileState.SUPERSEDED: len(BLOCKED),
     }
-    assert _rows(story.folder) == dict.fromkeys(asked, 3)
+    assert _rows(outcome.folder) == dict.fromkeys(requested, 3)
 
 
 def _ranges(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -354,7 +386,7 @@ def _ranges(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _ranges_without(ranges: Sequence[Sequence[str]], done: set[str]) -> list[list[str]]:
-    return sorted([each for each in partitions if each not in done] for partitions in ranges)
+    return sorted([partition for partition in partitions if partition not in done] for partitions in ranges)
 
 
 def _partitions(run: Mapping[str, Any]) -> list[str]:
@@ -366,29 +398,29 @@ def _partitions(run: Mapping[str, Any]) -> list[str]:
     return [f"{day}|{mode}" for day in DAYS[DAYS.index(first) : DAYS.index(last) + 1]]
 
 
-def _assert_no_more_at_a_time_than_allowed(story: Story) -> None:
-    runs = [run for runs in (*story.runs.values(), *story.again.runs.values()) for run in runs]
-    never = {first for first, _ in PAIRS} - story.after_cancel.materialized
+def _assert_concurrent_runs_are_limited(outcome: Outcome) -> None:
+    runs = [run for runs in (*outcome.runs.values(), *outcome.relaunched.runs.values()) for run in runs]
+    never = {first for first, _ in PAIRS} - outcome.after_cancel.materialized
     started = [run for run in runs if run["status"] != "CANCELED" or never.isdisjoint(_partitions(run))]
     for run in started:
-        beside = [each for each in started if each["startTime"] <= run["startTime"] < each["endTime"]]
-        assert len(beside) <= int(SETTINGS["LAKE_MAX_RUNS"])
+        concurrent = [other for other in started if other["startTime"] <= run["startTime"] < other["endTime"]]
+        assert len(concurrent) <= int(SETTINGS["LAKE_MAX_RUNS"])
 
 
-def _assert_what_failed_was_told_once(story: Story) -> None:
-    runs = [text for text in story.alerts if text.startswith("*Lake: a run of ")]
-    backfills = [text for text in story.alerts if text.startswith("*Lake: backfill ")]
-    assert (len(runs), len(backfills), len(story.alerts)) == (2, 2, ALERTS), story.alerts
-    assert all("1 failed and will be tried again" in text for text in runs)
+def _assert_each_failure_was_reported_once(outcome: Outcome) -> None:
+    runs = [text for text in outcome.alerts if text.startswith("*Lake: a run of ")]
+    backfills = [text for text in outcome.alerts if text.startswith("*Lake: backfill ")]
+    assert (len(runs), len(backfills), len(outcome.alerts)) == (2, 2, ALERTS), outcome.alerts
+    assert all("1 failed and will be retried automatically" in text for text in runs)
     assert all("1 of its 1 runs failed" in text for text in backfills)
 
 
-def _assert_green_cells_and_passed_checks_in_the_browser(story: Story) -> None:
+def _assert_green_cells_and_passed_checks_in_the_browser(outcome: Outcome) -> None:
     with _page() as page:
-        page.goto(f"{story.served.url}/assets/json_parsed_parquet?view=partitions&partition=2026-02-06%7Clive")
+        page.goto(f"{outcome.served.url}/assets/json_parsed_parquet?view=partitions&partition=2026-02-06%7Clive")
         expect(page.get_by_text("Materialized (22)")).to_be_visible()
         expect(page.get_by_text("Missing (8)")).to_be_visible()
-        page.goto(f"{story.served.url}/assets/json_parsed_parquet?view=checks")
+        page.goto(f"{outcome.served.url}/assets/json_parsed_parquet?view=checks")
         expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(CHECKS))
         for check in CHECKS:
             expect(page.get_by_text(check, exact=True).first).to_be_visible()

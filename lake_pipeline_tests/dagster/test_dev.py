@@ -1,4 +1,4 @@
-"""`lake dev` as a person uses it: started, watched, interrupted."""
+"""`lake dev`: started, used and interrupted like by a person."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lake_pipeline_tests.dagster.serving import ask, free_port, wait_for
+from lake_pipeline_tests.dagster.servers import free_port, graphql, wait_for
 
 PARTITIONS = """{ assetNodeOrError(assetKey: {path: ["json_parsed_parquet"]}) {
     ... on AssetNode { partitionStats { numMaterialized } } } }"""
@@ -21,41 +21,43 @@ ALL_PARTITIONS = 84
 """Three weeks of four modes in the generated landing zone."""
 
 SECONDS = 60
-"""The promise, from the start of the command to the last partition. Doubled below: tests run beside each other."""
+"""The promise, from the start of the command to the last partition. Doubled below, because tests run in parallel."""
 
 
 def _materialized(port: int) -> int:
     try:
-        return int(ask(f"http://127.0.0.1:{port}", PARTITIONS)["assetNodeOrError"]["partitionStats"]["numMaterialized"])
+        return int(
+            graphql(f"http://127.0.0.1:{port}", PARTITIONS)["assetNodeOrError"]["partitionStats"]["numMaterialized"]
+        )
     except (OSError, KeyError, TypeError):
         return 0  # not up yet
 
 
 def _listening(pid: int) -> set[str]:
-    """The addresses that a process and its children listen at."""
-    found = []
+    """The addresses on which a process and its children listen."""
+    connections = []
     for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):  # a run may end meanwhile
-            found += process.net_connections("inet")
-    return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+        with suppress(psutil.NoSuchProcess):  # a run may end in the meantime
+            connections += process.net_connections("inet")
+    return {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
 
 
 def _working_in(folder: Path) -> list[str]:
     """The processes that have `folder` in their command line, environment or working directory."""
-    found = []
+    command_lines = []
     for process in psutil.process_iter():
         try:
-            told = [process.cwd(), *process.cmdline(), *process.environ().values()]
-            if process.pid != os.getpid() and any(str(folder) in each for each in told):
-                found.append(" ".join(process.cmdline()))
+            values = [process.cwd(), *process.cmdline(), *process.environ().values()]
+            if process.pid != os.getpid() and any(str(folder) in value for value in values):
+                command_lines.append(" ".join(process.cmdline()))
         except psutil.Error:
             continue
-    return found
+    return command_lines
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
-def test_the_sensor_fills_every_partition_without_a_click_and_no_process_is_left(
+def test_every_partition_is_materialized_without_a_click_and_no_process_is_left(
     tmp_path: Path, ending: signal.Signals
 ) -> None:
     port, log = free_port(), tmp_path / "log"
@@ -72,11 +74,11 @@ def test_the_sensor_fills_every_partition_without_a_click_and_no_process_is_left
         if ending is signal.SIGINT:
             filled = wait_for(lambda: _materialized(port) == ALL_PARTITIONS, 2 * SECONDS)
             assert filled, f"{_materialized(port)} partitions after {2 * SECONDS} s:\n{log.read_text()}"
-            # Dagster has no login, so nobody else may reach it.
+            # Dagster has no authentication, so it must not listen on other addresses.
             assert _listening(dev.pid) <= {"127.0.0.1", "::1"}
             assert _listening(dev.pid)
         else:
-            # Killed when the UI has just come up: the worst moment, everything is being started.
+            # Killed when the UI has just started: the worst moment, because other processes are still starting.
             assert wait_for(lambda: "The Dagster UI is at" in log.read_text(), 2 * SECONDS), log.read_text()
     finally:
         dev.send_signal(ending)

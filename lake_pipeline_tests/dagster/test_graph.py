@@ -1,4 +1,4 @@
-"""The asset graph and what drives it, as a text: whoever changes it sees here what people will see in the UI."""
+"""The asset graph, jobs, schedules and sensors as text, so that a change shows what changes in the UI."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ sensor landing_events_sensor
 sensor pending_files_sensor"""
 
 
-def test_the_graph_is_what_people_know() -> None:
+def test_the_graph_is_unchanged() -> None:
     queue = "https://sqs.eu-central-1.amazonaws.com/1/q"
     definitions = build_defs(load_settings(root="s3://bucket", events_queue_url=queue))
-    assert "\n".join(_told(definitions)) == GRAPH
+    assert "\n".join(_lines(definitions)) == GRAPH
 
 
-def test_everything_that_people_see_says_what_it_is() -> None:
+def test_everything_in_the_ui_has_a_description() -> None:
     repository = build_defs(load_settings()).get_repository_def()
     for key in repository.asset_graph.get_all_asset_keys():
         node = repository.asset_graph.get(key)
@@ -62,7 +62,7 @@ def test_everything_that_people_see_says_what_it_is() -> None:
         assert schedule.description, schedule.name
 
 
-def _told(definitions: dg.Definitions) -> Iterator[str]:
+def _lines(definitions: dg.Definitions) -> Iterator[str]:
     repository = definitions.get_repository_def()
     graph = repository.asset_graph
     for key in sorted(graph.get_all_asset_keys()):
@@ -70,11 +70,11 @@ def _told(definitions: dg.Definitions) -> Iterator[str]:
         parents = ", ".join(sorted(parent.to_user_string() for parent in node.parent_keys))
         partitions = node.partitions_def
         pools = [f"pool {pool}" for pool in sorted(node.pools or ())]
-        of = " × ".join(sorted(partitions.partition_dimension_names)) if partitions else ""  # type: ignore[attr-defined]
-        told = ", ".join([*([of] if of else []), *pools])
-        yield key.to_user_string() + (f" <- {parents}" if parents else "") + (f" [{told}]" if told else "")
-        for check in sorted(graph.get_check_keys_for_assets({key}), key=lambda each: each.name):
+        dimensions = " × ".join(sorted(partitions.partition_dimension_names)) if partitions else ""  # type: ignore[attr-defined]
+        details = ", ".join([*([dimensions] if dimensions else []), *pools])
+        yield key.to_user_string() + (f" <- {parents}" if parents else "") + (f" [{details}]" if details else "")
+        for check in sorted(graph.get_check_keys_for_assets({key}), key=lambda check: check.name):
             yield f"    check {check.name} {'blocks' if graph.get(check).blocking else 'warns'}"
     yield from sorted(f"job {name}" for name in repository.job_names if not name.startswith("__"))
-    yield from sorted(f"schedule {each.name} {each.cron_schedule}" for each in repository.schedule_defs)
-    yield from sorted(f"sensor {each.name}" for each in repository.sensor_defs)
+    yield from sorted(f"schedule {schedule.name} {schedule.cron_schedule}" for schedule in repository.schedule_defs)
+    yield from sorted(f"sensor {sensor.name}" for sensor in repository.sensor_defs)

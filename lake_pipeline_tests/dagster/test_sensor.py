@@ -1,4 +1,4 @@
-"""pending_files_sensor: it looks and requests, and never more than there is work and room for."""
+"""pending_files_sensor requests runs, never more than there is work and than the limit allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lake_pipeline.model.files import Lane
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import FileState
 from lake_pipeline_tests.dagster.conftest import Platform, records
-from lake_pipeline_tests.ledger_builders import found
+from lake_pipeline_tests.support.ledger_builders import discovered
 
 
 def _requests(result: dg.SensorResult) -> list[tuple[str | None, str | None]]:
@@ -22,23 +22,23 @@ def _requests(result: dg.SensorResult) -> list[tuple[str | None, str | None]]:
 
 
 def _queue(platform: Platform, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
-    """Put the run of `request` where the daemon would."""
+    """Create the run of `request` as the daemon does."""
     job = platform.definitions().resolve_job_def(str(request.job_name))
     tags = {**request.tags, **({"dagster/partition": request.partition_key} if request.partition_key else {})}
     platform.instance.create_run_for_job(job, status=status, tags=tags)
 
 
-def test_with_nothing_pending_it_says_so(platform: Platform) -> None:
+def test_if_nothing_is_pending_the_tick_says_so(platform: Platform) -> None:
     result = platform.tick()
     assert not result.run_requests
     assert "Nothing is pending" in result.skip_message
 
 
-def test_a_file_whose_key_tells_its_partition_is_requested_for_it(platform: Platform) -> None:
+def test_a_file_whose_key_promises_a_partition_is_requested_for_it(platform: Platform) -> None:
     platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
     result = platform.tick()
     assert _requests(result) == [("json_parsed_parquet_job", "2026-02-03|live")]
-    assert [list(each.partition_keys) for each in result.dynamic_partitions_requests] == [["live"]]
+    assert [list(request.partition_keys) for request in result.dynamic_partitions_requests] == [["live"]]
     assert result.run_requests[0].tags["lake/lane"] == "weekly"
 
 
@@ -49,7 +49,7 @@ def test_files_of_unknown_partition_are_requested_as_batches(platform: Platform)
     assert len(_requests(platform.tick(batch_files=1, max_runs=4))) == 4
 
 
-def test_a_mode_that_a_key_can_not_hold_becomes_a_partition_all_the_same(platform: Platform) -> None:
+def test_a_mode_with_reserved_characters_is_escaped_in_its_partition(platform: Platform) -> None:
     platform.land({"2026/week05/date=2026-02-03/mode=a|b c/1.json": records("2026-02-03", "a|b c")})
     assert _requests(platform.tick()) == [("json_parsed_parquet_job", "2026-02-03|a~7Cb~20c")]
 
@@ -65,9 +65,9 @@ def test_a_date_outside_the_range_goes_to_a_batch_and_is_explained(
         }
     )
     assert _requests(platform.tick()) == [("ingest_batch_job", None), ("json_parsed_parquet_job", "2026-02-03|live")]
-    told = capfd.readouterr().err
-    assert "The keys of 2 pending files promise days without a partition, like 1999-01-01|live" in told
-    assert "2026-01-01 (LAKE_FIRST_DATE)" in told
+    log = capfd.readouterr().err
+    assert "The keys of 2 pending files promise days without a partition, for example 1999-01-01|live" in log
+    assert "2026-01-01 (LAKE_FIRST_DATE)" in log
 
 
 def test_many_ticks_request_the_same_work_once(platform: Platform) -> None:
@@ -102,15 +102,15 @@ def test_work_whose_run_failed_is_requested_again_under_another_key(platform: Pl
     assert again.run_requests[0].run_key != first.run_requests[0].run_key
 
 
-def test_a_tick_evaluated_twice_asks_under_the_same_keys(platform: Platform) -> None:
+def test_a_tick_evaluated_twice_uses_the_same_run_keys(platform: Platform) -> None:
     platform.land({"2026/week05/other.json": records("2026-02-03", "live")})
     first, again = platform.tick(cursor="tick 7"), platform.tick(cursor="tick 7")
     assert first.run_requests[0].run_key == again.run_requests[0].run_key
 
 
-def test_files_of_a_worker_that_is_gone_get_a_batch_that_takes_over(platform: Platform) -> None:
+def test_files_of_a_lost_worker_get_a_batch_that_reclaims_them(platform: Platform) -> None:
     platform.land({"2026/week05/other.json": records("2026-02-03", "live")})
-    claim = platform.lake.ledger.claim(
+    claim = platform.lake.ledger.claims.take(
         owner="elsewhere/boot/namespace/1/1", max_files=9, max_bytes=9999, lease_seconds=1, engine="in_process"
     )
     assert claim is not None
@@ -120,7 +120,7 @@ def test_files_of_a_worker_that_is_gone_get_a_batch_that_takes_over(platform: Pl
 def test_it_claims_and_writes_nothing(platform: Platform) -> None:
     platform.land({"2026/week05/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
     platform.tick()
-    assert platform.lake.ledger.status().files[FileState.PENDING] == 1
+    assert platform.lake.ledger.views.status().files[FileState.PENDING] == 1
     assert platform.rows() == []
     assert platform.instance.get_runs_count() == 0
 
@@ -137,7 +137,7 @@ def test_weekly_drops_do_not_wait_for_a_backfill(platform: Platform) -> None:
     assert (request.partition_key, request.tags["dagster/priority"]) == ("2026-02-03|live", "1")
 
 
-def test_the_history_is_left_to_the_backfill_that_was_asked_for_it(platform: Platform) -> None:
+def test_history_that_a_backfill_will_convert_is_not_requested(platform: Platform) -> None:
     platform.land({"all_historical_files/date=2026-02-03_mode=live_1.json": records("2026-02-03", "live")})
     request = platform.tick().run_requests[0]
     assert request.tags["dagster/priority"] == "0"
@@ -146,7 +146,7 @@ def test_the_history_is_left_to_the_backfill_that_was_asked_for_it(platform: Pla
     assert "queued or running" in platform.tick().skip_message
 
 
-def test_a_batch_that_finds_weekly_files_goes_first(platform: Platform) -> None:
+def test_a_batch_that_will_find_weekly_files_has_priority(platform: Platform) -> None:
     platform.land({"all_historical_files/a.json": records("2026-01-03", "live")})
     [of_history] = platform.tick().run_requests
     platform.land({"2026/week05/b.json": records("2026-02-03", "live")})
@@ -154,38 +154,38 @@ def test_a_batch_that_finds_weekly_files_goes_first(platform: Platform) -> None:
     assert (of_history.tags["dagster/priority"], of_both.tags["dagster/priority"]) == ("0", "1")
 
 
-def test_each_tick_tells_the_backlog_what_waits(platform: Platform) -> None:
+def test_each_tick_reports_the_backlog(platform: Platform) -> None:
     platform.land({"2026/week05/other.json": records("2026-02-03", "live")})
 
-    def told() -> dict[str, object]:
-        [seen] = platform.tick().asset_events
-        return {name: value.value for name, value in seen.metadata.items()}
+    def observed() -> dict[str, object]:
+        [observation] = platform.tick().asset_events
+        return {name: value.value for name, value in observation.metadata.items()}
 
-    before = told()
+    before = observed()
     assert (before["files pending"], before["rows in the last hour"]) == (1, 0)
     assert isinstance(before["minutes that the first file waits"], float)
     platform.run_batch()
-    after = told()
+    after = observed()
     assert (after["files pending"], after["files in the last hour"], after["rows in the last hour"]) == (0, 1, 3)
 
 
 @pytest.mark.skipif(not os.environ.get("FULL_SIZE"), reason="registers a million files: make test-large")
 def test_a_tick_over_a_million_pending_files_takes_below_two_seconds(platform: Platform) -> None:
     first = date(2016, 1, 1)
-    platform.lake.ledger.register(
-        found(
+    platform.lake.ledger.files.register(
+        discovered(
             number,
             lane=Lane.HISTORY,
             expected=PartitionKey(first + timedelta(days=number % 3650), f"m{number // 3650 % 10}"),
         )
         for number in range(1_000_000)
     )
-    took = list[float]()
+    seconds = list[float]()
     for _ in range(2):
         started = time.perf_counter()
         requests = _requests(platform.tick(first_date=first, max_runs=2))
-        took.append(time.perf_counter() - started)
-        assert requests == [("ingest_batch_job", None)] * 2, "a crowd of partitions is taken along by batches"
-    print(f"the first tick took {took[0]:.2f} s, the next one {took[1]:.2f} s")
-    # The first one also makes the definitions, which a code server has made when it ticks.
-    assert took[1] < 2
+        seconds.append(time.perf_counter() - started)
+        assert requests == [("ingest_batch_job", None)] * 2, "many partitions are converted by batches"
+    print(f"the first tick took {seconds[0]:.2f} s, the next one {seconds[1]:.2f} s")
+    # The first tick also builds the definitions, which a code server has built before its first tick.
+    assert seconds[1] < 2

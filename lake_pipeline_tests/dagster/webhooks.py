@@ -1,4 +1,4 @@
-"""A webhook on this machine that stands in for Slack's."""
+"""A local webhook that replaces Slack's in tests."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 @contextmanager
 def webhook(*statuses: int) -> Iterator[tuple[str, list[str]]]:
-    """The URL of a webhook on this machine, and the texts it was told. It answers with `statuses`, then with 200."""
-    told: list[str] = []
-    answers = iter(statuses)
+    """The URL of a local webhook and the texts it receives. It responds with `statuses`, then with 200."""
+    received: list[str] = []
+    responses = iter(statuses)
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # its name is given
+        def do_POST(self) -> None:  # called by the server
             body = self.rfile.read(int(self.headers["content-length"]))
-            told.append(json.loads(body)["text"])
-            self.send_response(next(answers, 200))
+            received.append(json.loads(body)["text"])
+            self.send_response(next(responses, 200))
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -29,7 +29,7 @@ def webhook(*statuses: int) -> Iterator[tuple[str, list[str]]]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/hook", told
+        yield f"http://127.0.0.1:{server.server_port}/hook", received
     finally:
         server.shutdown()
         thread.join()

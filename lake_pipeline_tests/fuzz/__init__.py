@@ -1,7 +1,7 @@
-"""Fuzzing: broken inputs by the hundred thousand, each of which must be accounted for, and none of which may crash.
+"""Fuzzing: hundreds of thousands of damaged inputs. Each must be accounted for, and none may crash a conversion.
 
-mutations   inputs: records, and whole files, that were valid until something happened to them
-verdicts    what a conversion did to them, against the plain reference
-workers     conversions in processes of their own, so that a crash or a hang is a finding and not the end
-__main__    `make fuzz`: until the time is over; says which input failed, as small as it could be made
+mutations   inputs: valid records and whole files with random damage
+verdicts    compares the result of a conversion with the plain reference
+workers     conversions in separate processes, so that a crash or a hang is a finding and does not end the run
+__main__    `make fuzz`: runs until the time is over, and reports each failing input, shrunk as far as possible
 """

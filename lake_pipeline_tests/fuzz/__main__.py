@@ -1,4 +1,4 @@
-"""Judge mutated inputs until the time is over: `python -m lake_pipeline_tests.fuzz --seconds 600 --seed 7`."""
+"""Check mutated inputs until the time is over: `python -m lake_pipeline_tests.fuzz --seconds 600 --seed 7`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import count
 
+from lake_pipeline_tests.fuzz.minimize import shrunk
 from lake_pipeline_tests.fuzz.mutations import inputs
-from lake_pipeline_tests.fuzz.shrinking import shrunk
 from lake_pipeline_tests.fuzz.workers import Verdict, Worker
 
 
@@ -27,7 +27,7 @@ class Finding:
 
 @dataclass(kw_only=True)
 class Tally:
-    """How many inputs were judged, in how many seconds, and what was found."""
+    """How many inputs were checked, in how many seconds, and the findings."""
 
     count: int
     seconds: float
@@ -35,7 +35,9 @@ class Tally:
 
 
 def fuzz(*, seed: int, seconds: float, most: int, workers: int, findings: int = 3) -> Tally:
-    """Judge rounds from `seed` on until `seconds` are over, `most` inputs judged, or so many `findings` made."""
+    """Check rounds from `seed` on until `seconds` are over, `most` inputs are checked, or `findings` findings are
+    made.
+    """
     started = time.monotonic()
     tally = Tally(count=0, seconds=0, findings=[])
     lock = threading.Lock()
@@ -61,7 +63,7 @@ def fuzz(*, seed: int, seconds: float, most: int, workers: int, findings: int = 
 
 
 def explained(finding: Finding) -> Iterator[str]:
-    """The lines that tell a person what failed, and the smallest input that shows it."""
+    """Lines that report what failed, and the smallest input that reproduces it."""
     yield f"seed {finding.seed}: {len(finding.problems)} problems. The first:\n{finding.problems[0]}"
     worker = Worker()
     files = shrunk(inputs(finding.seed).files, lambda some: bool(worker.judge(some).problems))

@@ -1,4 +1,4 @@
-"""Inputs: records and files that were valid until something happened to them. The same seed gives the same inputs."""
+"""Mutated inputs: valid records and files with random damage. The same seed gives the same inputs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lake_pipeline_tests.cases import zstd
 
 LINES_A_FILE = 100
 FILES_A_ROUND = 12
-"""A round is one conversion: enough inputs that what it costs beside them does not matter."""
+"""A round is one conversion, with enough inputs that its fixed cost does not matter."""
 
 KEY = "2026/week06/date=2026-02-03/mode=live/{:02}.json"
 FIRST = b'{"n":1,"s":"text","event_time":"2026-02-03"}'
-"""The first line of every file of lines: it tells the layout."""
+"""The first line of every file of lines: the layout is detected from it."""
 
 _NUMBERS = (  # noqa: SIM905 # as a list they would fill a page
     "0 -0 1 -1 1.5 -0.0 1e2 1E+2 1e-400 1e400 -1e400 9223372036854775807 9223372036854775808 -9223372036854775808 "
@@ -61,7 +61,7 @@ _KEYS = ["n", "s", "x", "b", "o", "l", "N", "a.b", "", "event_time", "mode", "_r
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Files by key, and how many separately broken inputs they are."""
+    """Files by key, and how many separately mutated inputs they contain."""
 
     files: dict[str, bytes]
     count: int
@@ -91,7 +91,7 @@ def _broken_record(random: Random) -> bytes:
 
 
 def _broken_file(random: Random) -> bytes:
-    """A file of any layout, perhaps compressed, that is damaged as a whole."""
+    """A file of any layout, optionally compressed, with damage to the whole file."""
     records = [_record(random) for _ in range(random.randint(1, 12))]
     lines = [json.dumps(record, indent=random.choice([None, None, 1])).encode() for record in records]
     text = random.choice([b"\n", b"\r\n", b"", b", "]).join(lines)
@@ -161,7 +161,7 @@ def _insert(data: bytes, random: Random) -> bytes:
 
 
 def _number(data: bytes, random: Random) -> bytes:
-    """Another number (or none) where a number stands."""
+    """Replace a number by another one, or by nothing."""
     starts = [at for at in range(1, len(data)) if data[at : at + 1].isdigit() and not data[at - 1 : at].isalnum()]
     if not starts:
         return data
@@ -173,7 +173,7 @@ def _number(data: bytes, random: Random) -> bytes:
 
 
 def _nest(data: bytes, random: Random) -> bytes:
-    """Brackets around or inside, a few or far too many, closed or not."""
+    """Add brackets around or inside, a few or far too many, closed or not."""
     times = random.choice([1, 2, 30, 255, 256, 257, 1100, 5000])
     opening, closing = random.choice([(b"[", b"]"), (b'{"a":', b"}"), (b"[", b""), (b"", b"}")])
     at = data.find(b":") + 1

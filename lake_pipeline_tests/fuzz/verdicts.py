@@ -1,4 +1,4 @@
-"""Verdicts: whether a conversion accounted for each record of some files as the plain reference does."""
+"""Check that a conversion accounts for each record of some files in the same way as the plain reference."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lake_pipeline.convert.layouts import Layout, sniff
+from lake_pipeline.convert.input.format import Layout, sniff
 from lake_pipeline.model.manifest import Outcome
 from lake_pipeline_tests.cases import zstd
-from lake_pipeline_tests.factories import Converted, LakeOnDisk
-from lake_pipeline_tests.reference import (
+from lake_pipeline_tests.support.factories import Converted, LakeOnDisk
+from lake_pipeline_tests.support.reference import (
     SPACES,
     alike,
     has_repeated_keys,
@@ -30,16 +30,18 @@ BOM = b"\xef\xbb\xbf"
 
 
 def problems(files: Mapping[str, bytes]) -> list[str]:
-    """Convert `files` together; what is wrong with the outcome, a sentence each. None are all accounted for."""
+    """Convert `files` together; return one sentence for each error in the result, none if all records are
+    accounted for.
+    """
     with tempfile.TemporaryDirectory() as folder:
         converted = LakeOnDisk(Path(folder)).convert(files, max_bad_share=1.0)
         rows, quarantined = converted.rows(), converted.quarantined()
-        found: list[str] = []
+        sentences: list[str] = []
         for file in converted.files:
             mine = [row for row in rows if row["_file_id"] == file.file_id]
             aside = [row for row in quarantined if row["_file_id"] == file.file_id]
-            found += [f"{file.key}: {text}" for text in _file(files[file.key], file.key, mine, aside, converted)]
-        return found
+            sentences += [f"{file.key}: {text}" for text in _file(files[file.key], file.key, mine, aside, converted)]
+        return sentences
 
 
 def _file(
@@ -67,7 +69,7 @@ def _records(
 ) -> Iterator[str]:
     numbers = sorted([*(row["_record"] for row in rows), *(row["record"] for row in aside)])
     if numbers != list(range(len(expected))):
-        yield f"{len(expected)} records expected, found are {numbers}"
+        yield f"{len(expected)} records expected, but there are {numbers}"
         return
     for row in aside:
         raw = expected[row["record"]]
@@ -79,13 +81,13 @@ def _records(
         raw = expected[row["_record"]]
         record = reference(raw)
         if record is None:
-            yield f"record {row['_record']} {raw!r:.300} is published, though it is broken"
+            yield f"record {row['_record']} {raw!r:.300} is published, although it is malformed"
         elif not has_repeated_keys(raw) and not alike(rebuilt(row, converted), record):
             yield f"record {row['_record']} {raw!r:.300} became {rebuilt(row, converted)!r:.300}"
 
 
 def plain(content: bytes) -> bytes | None:
-    """The text of a file; None where its compression is damaged."""
+    """The text of a file; None if its compression is damaged."""
     for magic, decompress in _DECOMPRESS.items():
         if re.match(magic, content):
             try:
@@ -96,7 +98,9 @@ def plain(content: bytes) -> bytes | None:
 
 
 def _strictly(new: Callable[[], Any]) -> Callable[[bytes], bytes]:
-    """As `bz2.decompress` and `zstd.decompress`, which take what follows a stream for padding: only NULs may."""
+    """Like `bz2.decompress` and `zstd.decompress`, which accept any data after a stream as padding: only NULs may
+    follow.
+    """
 
     def decompress(content: bytes) -> bytes:
         text = b""
@@ -119,20 +123,20 @@ _DECOMPRESS: dict[bytes, Callable[[bytes], bytes]] = {
 
 
 def expected_records(text: bytes) -> Iterator[bytes]:
-    """The records of a text in order, found byte by byte. Its layout alone is taken from the kernel."""
+    """The records of a text in order, found byte by byte. Only the layout is taken from the kernel."""
     text = text.removeprefix(BOM)
     if sniff(text) is Layout.LINES:
         yield from records_of_lines(text)
         return
-    found = walk(text.decode("latin-1"))
+    scan = walk(text.decode("latin-1"))
     done = 0
-    for start, end in found.documents:
+    for start, end in scan.documents:
         yield from _gap(text[done:start])
         yield text[start:end]
         done = end
-    open_start = len(text) if found.open_start is None else found.open_start
+    open_start = len(text) if scan.open_start is None else scan.open_start
     yield from _gap(text[done:open_start])
-    if found.open_start is not None or found.in_array:
+    if scan.open_start is not None or scan.in_array:
         yield text[open_start:].strip(SPACES)
 
 

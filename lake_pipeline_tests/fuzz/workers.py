@@ -1,4 +1,4 @@
-"""Workers: conversions in processes of their own, so that a crash or a hang is a finding and not the end."""
+"""Conversions in separate processes, so that a crash or a hang is a finding and does not end the run."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from lake_pipeline_tests.fuzz.mutations import inputs
 from lake_pipeline_tests.fuzz.verdicts import problems
 
 PATIENCE_SECONDS = 120
-"""A round takes one or two; what takes this long hangs."""
+"""A round takes one or two seconds; one that takes this long hangs."""
 
 _Task = int | Mapping[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What came of a task: how many inputs were judged, and what is wrong, a sentence each."""
+    """The result of a task: how many inputs were checked, and one sentence for each error."""
 
     count: int
     problems: list[str]
 
 
 class Worker:
-    """One process that judges inputs, started again where it died. Not for several threads at a time."""
+    """A process that checks inputs, restarted if it died. Not thread-safe."""
 
     def __init__(self) -> None:
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
 
     def judge(self, task: _Task) -> Verdict:
-        """The verdict on the round of a seed, or on given files. Dying and hanging are problems too."""
+        """The verdict on the round of a seed, or on given files. A crash or a hang is an error too."""
         if self._process is None or self._connection is None:
             self._start()
         assert self._process is not None
@@ -61,7 +61,7 @@ class Worker:
         self._process = self._connection = None
 
     def _start(self) -> None:
-        # A fresh interpreter: a fork would share the threads of the libraries in it.
+        # A fresh interpreter: a fork would inherit the threads of libraries.
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)

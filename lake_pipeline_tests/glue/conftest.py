@@ -1,4 +1,4 @@
-"""Lakes in a bucket with a Glue job: a server that really runs it, job and code as `lake provision` makes them."""
+"""Lakes in a bucket with a Glue job: a server that really runs it, with job and code created by `lake provision`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from lake_pipeline.convert.glue import GlueEngine
-from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.engines.glue.engine import GlueEngine
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.provision.glue import Code, Job
 from lake_pipeline.provision.plan import provision
-from lake_pipeline.storage.s3 import S3Store
-from lake_pipeline_tests.aws.server import AwsServer
-from lake_pipeline_tests.factories import OPTIONS
+from lake_pipeline.storage.s3.store import S3Store
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline_tests.support.factories import OPTIONS
+from local_aws.server import AwsServer
 
 ROLE = "arn:aws:iam::123456789012:role/lake-glue"
 SERVICES = ("GLUE", "CLOUDWATCH_LOGS", "SECRETS_MANAGER", "SQS")
@@ -30,7 +30,7 @@ def _services(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class GlueLake:
-    """A lake whose engine is a Glue job of its own, named as its bucket is."""
+    """A lake whose engine is its own Glue job, named after its bucket."""
 
     aws: AwsServer
     store: S3Store
@@ -38,7 +38,7 @@ class GlueLake:
 
     @property
     def job(self) -> str:
-        return self.store.place.bucket
+        return self.store.location.bucket
 
     @property
     def engine(self) -> GlueEngine:
@@ -46,13 +46,13 @@ class GlueLake:
         return self.lake.engine
 
     def land(self, files: Mapping[str, bytes]) -> None:
-        """Put raw files into the lake as senders do."""
+        """Put raw files into the lake, as senders do."""
         for key, content in files.items():
-            self.aws.client().put_object(Bucket=self.job, Key=self.store.place.prefix + key, Body=content)
+            self.aws.client().put_object(Bucket=self.job, Key=self.store.location.prefix + key, Body=content)
 
     def with_script(self, text: str, **job: Any) -> None:
-        """Let the job run another script, which is no Spark and takes no time to start."""
-        key = f"{self.store.place.prefix}script.py"
+        """Let the job run another script, without Spark, which starts fast."""
+        key = f"{self.store.location.prefix}script.py"
         self.aws.client().put_object(Bucket=self.job, Key=key, Body=text.encode())
         command = {"Name": "glueetl", "ScriptLocation": f"s3://{self.job}/{key}"}
         update = {"Command": command, "DefaultArguments": {}, **job}
@@ -60,16 +60,16 @@ class GlueLake:
 
     def runs(self) -> list[dict[str, Any]]:
         """The runs of the job, newest first."""
-        found: list[dict[str, Any]] = self.aws.client("glue").get_job_runs(JobName=self.job)["JobRuns"]
-        return found
+        runs: list[dict[str, Any]] = self.aws.client("glue").get_job_runs(JobName=self.job)["JobRuns"]
+        return runs
 
     def log(self, run_id: str) -> str:
-        """What a run has printed."""
+        """The output of a run."""
         return log_of(self.aws, run_id)
 
 
 def run_to_its_end(aws: AwsServer, job: str, arguments: Mapping[str, str]) -> str:
-    """A run that nobody launched, as a trigger starts it: its state in the end."""
+    """Start a run as a trigger does and wait for it; return its final state."""
     glue = aws.client("glue")
     run_id = glue.start_job_run(JobName=job, Arguments=arguments)["JobRunId"]
     deadline = time.monotonic() + 200
@@ -84,7 +84,7 @@ def run_to_its_end(aws: AwsServer, job: str, arguments: Mapping[str, str]) -> st
 
 
 def log_of(aws: AwsServer, run_id: str) -> str:
-    """What a run has printed."""
+    """The output of a run."""
     events = aws.client("logs").get_log_events(
         logGroupName="/aws-glue/jobs/output", logStreamName=run_id, startFromHead=True
     )["events"]
@@ -92,25 +92,25 @@ def log_of(aws: AwsServer, run_id: str) -> str:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Until something is so, or a minute is over."""
+    """Wait until a condition holds, for at most a minute."""
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def engine_over(aws: AwsServer, store: S3Store, **how: Any) -> GlueEngine:
-    """An engine that runs the job of its bucket and looks often."""
-    return GlueEngine(store, job=store.place.bucket, access=aws.access(), **{"look_seconds": 0.1, **how})
+def engine_over(aws: AwsServer, store: S3Store, **options: Any) -> GlueEngine:
+    """An engine that runs the job of its bucket, with a short poll interval."""
+    return GlueEngine(store, job=store.location.bucket, access=aws.access(), **{"poll_seconds": 0.1, **options})
 
 
 @pytest.fixture
 def glue_lake(aws: AwsServer, ledger: Ledger) -> Iterator[GlueLake]:
     store = aws.store(aws.new_bucket(), "lake/")
-    job = Job(store.place, store.place.bucket, ROLE, worker_type="G.1X", workers=2, minutes=10, runs=2)
-    list(provision([Code(store.place), job]))
+    job = Job(store.location, store.location.bucket, ROLE, worker_type="G.1X", workers=2, minutes=10, runs=2)
+    list(provision([Code(store.location), job]))
     lake = Lake(store=store, ledger=ledger, engine=engine_over(aws, store), options=OPTIONS)
-    found = GlueLake(aws, store, lake)
-    yield found
-    for run in found.runs():
-        aws.client("glue").batch_stop_job_run(JobName=found.job, JobRunIds=[run["Id"]])
+    glue_lake = GlueLake(aws, store, lake)
+    yield glue_lake
+    for run in glue_lake.runs():
+        aws.client("glue").batch_stop_job_run(JobName=glue_lake.job, JobRunIds=[run["Id"]])

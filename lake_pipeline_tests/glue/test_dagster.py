@@ -1,4 +1,4 @@
-"""From the sensor to the ledger with LAKE_ENGINE=glue, as a user has it: settings, Dagster, Glue, a bucket."""
+"""From the sensor to the ledger with LAKE_ENGINE=glue, in a user's set-up: settings, Dagster, Glue, a bucket."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
-from lake_pipeline.ingest.discover import discover
+from lake_pipeline.composition import open_lake
 from lake_pipeline.model.states import FileState
-from lake_pipeline.opening import open_lake
 from lake_pipeline.settings import Settings, load_settings
+from lake_pipeline.usecases.discovery.discover import discover
 from lake_pipeline_tests.dagster.conftest import OpenLake, Platform
-from lake_pipeline_tests.factories import ndjson
 from lake_pipeline_tests.glue.conftest import GlueLake, wait_for
-from lake_pipeline_tests.lakes import is_sound
+from lake_pipeline_tests.support.dagster_instances import dagster_instance
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import is_sound
 
 GOOD = {"event_time": "2026-02-03T10:00:00Z", "mode": "live"}
 
@@ -40,11 +40,11 @@ def settings(glue_lake: GlueLake, ledger_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def platform(settings: Settings) -> Iterator[Platform]:
-    with open_lake(settings) as lake, dg.instance_for_test() as instance:
+    with open_lake(settings) as lake, dagster_instance() as instance:
         yield Platform(settings=settings, lake=lake, instance=instance)
 
 
-def test_the_sensor_asks_dagster_runs_glue_converts_and_the_ledger_knows(
+def test_the_sensor_requests_a_run_that_glue_converts_and_the_ledger_records(
     platform: Platform, glue_lake: GlueLake
 ) -> None:
     glue_lake.land({f"2026/week06/{n}.json": ndjson(*[{**GOOD, "n": n}] * 3) for n in range(4)})
@@ -64,19 +64,25 @@ def test_the_sensor_asks_dagster_runs_glue_converts_and_the_ledger_knows(
     assert platform.materialized() == {"2026-02-03|live"}
     assert platform.metadata("2026-02-03|live")["rows"] == 12
     assert {passed for passed, _ in platform.checks("2026-02-03|live").values()} == {True}
-    assert platform.lake.ledger.status().files[FileState.SUCCEEDED] == 4
+    assert platform.lake.ledger.views.status().files[FileState.SUCCEEDED] == 4
     assert is_sound(platform.lake)
 
 
-def test_who_terminates_the_dagster_run_stops_the_glue_run(
-    platform: Platform, glue_lake: GlueLake, settings: Settings, tmp_path: Path
+def test_terminating_the_dagster_run_stops_the_glue_run(
+    platform: Platform, glue_lake: GlueLake, settings: Settings, ledger_url: str, tmp_path: Path
 ) -> None:
-    """Dagster ends the process of a run by SIGINT."""
+    """Dagster ends the process of a run with SIGINT."""
     glue_lake.land({"2026/week06/a.json": ndjson(GOOD)})
     discover(platform.lake)
     glue_lake.with_script("import time\ntime.sleep(600)\n")
-    told = {"ROOT", "S3_ENDPOINT_URL", "HOME", "LEDGER_URL", "ENGINE", "GLUE_JOB"}
-    environment = {f"LAKE_{name}": str(getattr(settings, name.lower())) for name in told}
+    environment = {
+        "LAKE_ROOT": glue_lake.store.uri,
+        "LAKE_S3_ENDPOINT_URL": glue_lake.aws.endpoint,
+        "LAKE_HOME": str(settings.storage.home),
+        "LAKE_LEDGER_URL": ledger_url,
+        "LAKE_ENGINE": "glue",
+        "LAKE_GLUE_JOB": glue_lake.job,
+    }
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "lake_pipeline.definitions"]
     with subprocess.Popen(
         [*command, "-j", "ingest_batch_job"],
@@ -86,9 +92,9 @@ def test_who_terminates_the_dagster_run_stops_the_glue_run(
         text=True,
     ) as dagster:
         wait_for(lambda: any(run["JobRunState"] == "RUNNING" for run in glue_lake.runs()))
-        wait_for(lambda: platform.lake.ledger.status().files[FileState.PROCESSING] == 1)
+        wait_for(lambda: platform.lake.ledger.views.status().files[FileState.PROCESSING] == 1)
         dagster.send_signal(signal.SIGINT)
         output = dagster.communicate(timeout=60)[0]
     (run,) = glue_lake.runs()
     assert run["JobRunState"] == "STOPPED", output
-    assert platform.lake.ledger.status().files[FileState.PENDING] == 1, output
+    assert platform.lake.ledger.views.status().files[FileState.PENDING] == 1, output

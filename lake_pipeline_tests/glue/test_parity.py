@@ -1,7 +1,8 @@
-"""Every case and every set through the processor as a Glue run runs it: the rows, contract and accounts of one process.
+"""Every case and every set through the script, in a Glue run: the same rows, contract and counts as in one process.
 
-One run converts all of them, one request after the other, in one Spark session: a session each would take seconds. And
-one test looks at all of them, because tests of one module are spread over processes, and each of these would run it.
+One run converts all of them, one request after the other, in one Spark session: separate sessions would take seconds
+each. One test checks all of them, because tests of one module are distributed over processes, and each would repeat the
+run.
 """
 
 from __future__ import annotations
@@ -11,27 +12,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lake_pipeline.convert.glue_run import Asked, Refused, answer_at, ask
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest
+from lake_pipeline.engines.glue.protocol import RunError, RunRequest, read_answer, write_request
 from lake_pipeline.provision.bundle import BUNDLE, PROCESSOR, bundle, modules
-from lake_pipeline_tests.aws.server import AwsServer
-from lake_pipeline_tests.cases import Case, all_cases
-from lake_pipeline_tests.conformance.test_cases import options_of
-from lake_pipeline_tests.factories import BATCH, OPTIONS, Converted, LakeOnDisk
+from lake_pipeline_tests.cases import Case, all_cases, options_of
 from lake_pipeline_tests.glue.conftest import run_to_its_end
-from lake_pipeline_tests.parity import SETS, same
+from lake_pipeline_tests.support.factories import BATCH, OPTIONS, Converted, LakeOnDisk
+from lake_pipeline_tests.support.parity import SETS, same
+from local_aws.server import AwsServer
 
 CASES = {case.name: case for case in all_cases()}
 OF_A_SET = "set of files: "
 NAMES = [*CASES, *(OF_A_SET + name for name in SETS)]
 
-Answer = Converted | Refused | None
+Answer = Converted | RunError | None
 
-ONE_AFTER_THE_OTHER = """
+SEQUENTIAL_SCRIPT = """
 import json, sys
 import batch_processor
-asked = json.load(open(sys.argv[sys.argv.index("--asked") + 1]))
-for root, key in asked:
+requests = json.load(open(sys.argv[sys.argv.index("--requests") + 1]))
+for root, key in requests:
     try:
         batch_processor.main(["--lake_root", root, "--request", key])
     except Exception as error:
@@ -48,53 +48,55 @@ def files_of(name: str) -> tuple[dict[str, bytes], dict[str, Any]]:
 
 
 def answers(aws: AwsServer, folder: Path) -> dict[str, Answer]:
-    """What the run answered for each, published."""
+    """The published result of the run for each."""
     lakes = {name: LakeOnDisk(folder / f"glue-{number}") for number, name in enumerate(NAMES)}
-    raw, asked = {}, {}
+    raw, request_keys = {}, {}
     for name, lake in lakes.items():
         files, options = files_of(name)
         raw[name] = lake.put(files)
         request = ConversionRequest(batch_id=BATCH, files=raw[name], contract=None, options=replace(OPTIONS, **options))
-        share_bytes = max(map(len, files.values())) // 3 + 1 if name not in CASES else None
-        asked[name] = ask(lake.store, Asked(request=request, place=lake.store.place, share_bytes=share_bytes))
-    _run(aws, [(lakes[name].store.uri, key) for name, key in asked.items()], folder)
-    found: dict[str, Answer] = {}
+        shard_bytes = max(map(len, files.values())) // 3 + 1 if name not in CASES else None
+        request_keys[name] = write_request(
+            lake.store, RunRequest(request=request, location=lake.store.location, shard_bytes=shard_bytes)
+        )
+    _run(aws, [(lakes[name].store.uri, key) for name, key in request_keys.items()], folder)
+    results: dict[str, Answer] = {}
     for name, lake in lakes.items():
-        answer = answer_at(lake.store, asked[name])
+        answer = read_answer(lake.store, request_keys[name])
         if not isinstance(answer, ConversionReport):
-            found[name] = answer
+            results[name] = answer
             continue
         for pending in answer.manifest.objects:
             lake.store.publish(pending)
         assert lake.pending() == []
-        found[name] = Converted(report=answer, store=lake.store, files=raw[name])
-    return found
+        results[name] = Converted(report=answer, store=lake.store, files=raw[name])
+    return results
 
 
-def _run(aws: AwsServer, asked: list[tuple[str, str]], folder: Path) -> None:
-    """One Glue run that has the modules of a launched one, and nothing else of what this project needs."""
+def _run(aws: AwsServer, requests: list[tuple[str, str]], folder: Path) -> None:
+    """One Glue run with the modules of a normal one and no other packages of this project."""
     bucket = aws.new_bucket()
-    code = {**bundle(), "one_after_the_other.py": ONE_AFTER_THE_OTHER.encode()}
+    code = {**bundle(), "sequential.py": SEQUENTIAL_SCRIPT.encode()}
     for name, content in code.items():
         aws.client().put_object(Bucket=bucket, Key=name, Body=content)
-    (folder / "asked.json").write_text(json.dumps(asked))
+    (folder / "requests.json").write_text(json.dumps(requests))
     glue = aws.client("glue")
     glue.create_job(
         Name=bucket,
         Role="arn:aws:iam::123456789012:role/lake-glue",
-        Command={"Name": "glueetl", "ScriptLocation": f"s3://{bucket}/one_after_the_other.py"},
+        Command={"Name": "glueetl", "ScriptLocation": f"s3://{bucket}/sequential.py"},
         DefaultArguments={
             "--extra-py-files": f"s3://{bucket}/{BUNDLE},s3://{bucket}/{PROCESSOR}",
             "--additional-python-modules": ",".join(modules()),
-            "--asked": str(folder / "asked.json"),
+            "--requests": str(folder / "requests.json"),
         },
     )
     assert run_to_its_end(aws, bucket, {}) == "SUCCEEDED"
 
 
-def test_a_run_makes_of_every_case_and_set_what_one_process_makes(aws: AwsServer, tmp_path: Path) -> None:
+def test_a_run_converts_every_case_and_set_like_one_process(aws: AwsServer, tmp_path: Path) -> None:
     for name, answer in answers(aws, tmp_path).items():
-        print(name)  # shown where it fails
+        print(name)  # shown if it fails
         assert isinstance(answer, Converted), answer
         files, options = files_of(name)
-        same(answer, LakeOnDisk(tmp_path / f"alone-{NAMES.index(name)}").convert(files, **options))
+        same(answer, LakeOnDisk(tmp_path / f"single-{NAMES.index(name)}").convert(files, **options))

@@ -1,4 +1,4 @@
-"""The scripts as Glue runs them: by path, with arguments, over the zip; on their own, and for whoever names objects."""
+"""The scripts as Glue runs them: by path, with arguments, with the zip; standalone, and for given objects."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from lake_pipeline.convert.glue_run import answer_at
 from lake_pipeline.convert.request import ConversionReport
-from lake_pipeline.ingest.discover import discover
+from lake_pipeline.engines.glue.protocol import read_answer
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.states import FileState
 from lake_pipeline.provision.bundle import BUNDLE, LISTER, modules, write_bundle
-from lake_pipeline_tests.aws.server import AwsServer
-from lake_pipeline_tests.factories import BATCH, LakeOnDisk, ndjson
+from lake_pipeline.usecases.discovery.discover import discover
 from lake_pipeline_tests.glue.conftest import GlueLake, run_to_its_end
-from lake_pipeline_tests.lakes import is_sound
+from lake_pipeline_tests.support.factories import BATCH, LakeOnDisk, ndjson
+from lake_pipeline_tests.support.lakes import is_sound
+from local_aws.server import AwsServer
 
 GOOD = {"event_time": "2026-02-03", "mode": "live"}
 
@@ -29,8 +29,8 @@ def secret_with(aws: AwsServer, name: str, value: str) -> str:
     return name
 
 
-def test_on_its_own_it_takes_files_from_the_ledger_and_publishes_them(glue_lake: GlueLake, ledger_url: str) -> None:
-    """No Dagster, and no password in an argument: the ledger is named by its secret."""
+def test_standalone_it_claims_files_in_the_ledger_and_publishes_them(glue_lake: GlueLake, ledger_url: str) -> None:
+    """No Dagster, and no password in an argument: the ledger is given by its secret."""
     files = {f"2026/week06/{number}.json": ndjson(GOOD) for number in range(3)}
     glue_lake.land({**files, "2026/week06/bad.json": b"{broken\n" * 9})
     discover(glue_lake.lake)
@@ -44,12 +44,12 @@ def test_on_its_own_it_takes_files_from_the_ledger_and_publishes_them(glue_lake:
         "--max_batches": "2",
     }
     assert run_to_its_end(glue_lake.aws, glue_lake.job, arguments) == "SUCCEEDED"
-    states = glue_lake.lake.ledger.status().files
+    states = glue_lake.lake.ledger.views.status().files
     assert (states[FileState.SUCCEEDED], states[FileState.QUARANTINED]) == (3, 1)
     assert is_sound(glue_lake.lake)
 
 
-def test_objects_that_somebody_names_are_converted_without_a_ledger(glue_lake: GlueLake, tmp_path: Path) -> None:
+def test_given_objects_are_converted_without_a_ledger(glue_lake: GlueLake, tmp_path: Path) -> None:
     content = ndjson(GOOD, {**GOOD, "n": 7}) + b"{broken\n"
     glue_lake.land({"2026/week06/a.json": content})
     arguments = {
@@ -61,17 +61,17 @@ def test_objects_that_somebody_names_are_converted_without_a_ledger(glue_lake: G
         "--report": "glue/runs/mine/report.json",
     }
     assert run_to_its_end(glue_lake.aws, glue_lake.job, arguments) == "SUCCEEDED"
-    report = answer_at(glue_lake.store, "glue/runs/mine/request.json")
+    report = read_answer(glue_lake.store, "glue/runs/mine/request.json")
     assert isinstance(report, ConversionReport)
-    alone = LakeOnDisk(tmp_path).convert({"2026/week06/a.json": content}, max_bad_share=0.5)
-    assert report.manifest.files == alone.report.manifest.files
+    single = LakeOnDisk(tmp_path).convert({"2026/week06/a.json": content}, max_bad_share=0.5)
+    assert report.manifest.files == single.report.manifest.files
     (part,) = report.manifest.curated
     assert glue_lake.store.stat(part.object.key) is None
     glue_lake.store.publish(part.object)
     assert glue_lake.store.stat(part.object.key) is not None
 
 
-def test_the_lister_registers_what_is_new(glue_lake: GlueLake, ledger: Ledger, ledger_url: str, tmp_path: Path) -> None:
+def test_the_lister_registers_new_files(glue_lake: GlueLake, ledger: Ledger, ledger_url: str, tmp_path: Path) -> None:
     glue_lake.land({"2026/week06/a.json": ndjson(GOOD), "2026/week06/b.json": ndjson(GOOD)})
     write_bundle(tmp_path)
     (tmp_path / "dagster.py").write_text("raise AssertionError('Dagster is imported')")
@@ -82,7 +82,7 @@ def test_the_lister_registers_what_is_new(glue_lake: GlueLake, ledger: Ledger, l
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "2 objects seen, 2 new" in done.stdout
-    assert ledger.status().files[FileState.PENDING] == 2
+    assert ledger.views.status().files[FileState.PENDING] == 2
 
 
 def test_scripts_of_another_version_refuse_the_package(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_scripts_of_another_version_refuse_the_package(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["nowhere.json", "s3://other/a.json"])
-def test_an_object_that_is_not_there_is_told(path: str, tmp_path: Path) -> None:
-    """Before any Spark is started."""
+def test_a_missing_object_is_reported(path: str, tmp_path: Path) -> None:
+    """Fails before Spark is started."""
     write_bundle(tmp_path)
     command = [sys.executable, str(tmp_path / "batch_processor.py"), "--lake_root", str(tmp_path / "lake")]
     done = subprocess.run(

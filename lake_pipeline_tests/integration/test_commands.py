@@ -1,4 +1,4 @@
-"""The commands on a real lake with the embedded ledger: what they print, and how they exit."""
+"""The commands on a real lake with the embedded ledger: output and exit codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lake_pipeline.cli import main
-from lake_pipeline.ledger import embedded
+from lake_pipeline.ledger.embedded import client as embedded
 from lake_pipeline.settings import load_settings
 
 RECORDS = [
@@ -25,11 +25,12 @@ RECORDS = [
 
 
 @pytest.fixture(autouse=True)
-def lake_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def isolated_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in [name for name in os.environ if name.upper().startswith("LAKE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LAKE_ROOT", str(tmp_path / "lake"))
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LAKE_MIN_AGE_SECONDS", "0")
     logger = logging.getLogger("lake_pipeline")
     before = logger.handlers[:], logger.level, logger.propagate
     yield
@@ -56,9 +57,9 @@ def lines(result: Result) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("landing_zone")
-def test_discover_ingest_status_and_query_speak_json(tmp_path: Path) -> None:
-    (found,) = lines(lake("discover", "--json"))
-    assert (found["seen"], found["new"]) == (2, 2)
+def test_discover_ingest_status_and_query_print_json(tmp_path: Path) -> None:
+    (discovery,) = lines(lake("discover", "--json"))
+    assert (discovery["seen"], discovery["new"]) == (2, 2)
 
     (batch,) = lines(lake("ingest", "--json"))
     assert batch["files"] == 2
@@ -70,7 +71,10 @@ def test_discover_ingest_status_and_query_speak_json(tmp_path: Path) -> None:
 
     (status,) = lines(lake("status", "--json"))
     facts = ["files", "bytes", "rows", "partitions", "curated_files", "contract_version", "archived"]
-    assert list(status) == [*facts, "wanted_widenings"]
+    facts += ["wanted_widenings", "unreadable", "unreadable_entries", "outages"]
+    assert list(status) == [*facts, "root", "home", "ledger", "ledger_data"]
+    assert (status["root"], status["home"]) == (str(tmp_path / "lake"), str(tmp_path / "home"))
+    assert Path(status["ledger_data"], "PG_VERSION").is_file()
     assert status["files"]["SUCCEEDED"] == 2
     assert status["files"]["PENDING"] == 0
     assert status["bytes"]["SUCCEEDED"] == batch["bytes"]
@@ -84,7 +88,7 @@ def test_discover_ingest_status_and_query_speak_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("landing_zone")
-def test_a_second_ingest_finds_nothing_to_do_and_says_so() -> None:
+def test_a_second_ingest_reports_that_there_is_nothing_to_do() -> None:
     lake("discover")
     lake("ingest")
 
@@ -99,7 +103,7 @@ def test_a_second_ingest_finds_nothing_to_do_and_says_so() -> None:
 
 
 @pytest.mark.usefixtures("landing_zone")
-def test_people_read_the_same_numbers() -> None:
+def test_the_text_output_has_the_same_numbers() -> None:
     assert "2 files seen, 2 of them new" in lake("discover").stdout
     assert "4 records read = 3 published + 1 quarantined" in lake("ingest").stdout
     assert "4 records read = 3 published + 1 quarantined" in lake("status").stdout
@@ -107,12 +111,12 @@ def test_people_read_the_same_numbers() -> None:
 
 
 @pytest.mark.usefixtures("landing_zone")
-def test_ingest_exits_with_1_when_files_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lake_pipeline.convert.in_process import InProcessEngine
+def test_ingest_exits_with_1_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lake_pipeline.engines.in_process import InProcessEngine
     from lake_pipeline.errors import StorageUnavailable
 
     def unavailable(*_: object, **__: object) -> None:
-        raise StorageUnavailable("the disk went away")
+        raise StorageUnavailable("the disk is gone")
 
     lake("discover")
     monkeypatch.setattr(InProcessEngine, "convert", unavailable)
@@ -120,19 +124,20 @@ def test_ingest_exits_with_1_when_files_failed(monkeypatch: pytest.MonkeyPatch) 
     result = lake("ingest", "--json")
 
     assert result.exit_code == 1
-    assert json.loads(result.stdout.splitlines()[0])["error"] == "the disk went away"
-    assert "2 files failed" in result.stderr
+    assert json.loads(result.stdout.splitlines()[0])["error"] == "the disk is gone"
+    assert "the disk is gone" in result.stderr
+    assert "`lake ingest --now`" in result.stderr
 
 
-def test_an_empty_lake_is_told_apart_from_a_broken_one() -> None:
+def test_commands_on_an_empty_lake_print_the_next_step() -> None:
     assert "lake discover" in lake("status").stdout
     refused = lake("query", "SELECT 1")
     assert refused.exit_code == 1
     assert refused.stderr == "Error: Nothing is published yet: run `lake discover`, then `lake ingest`.\n"
 
 
-def test_a_given_ledger_is_migrated_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAKE_LEDGER_URL", embedded.embedded_url(load_settings().home, "given", durable=False))
+def test_a_ledger_of_the_user_is_migrated_only_by_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_LEDGER_URL", embedded.embedded_url(load_settings().storage.home, "user", durable=False))
 
     refused = lake("status")
     assert refused.exit_code == 1
@@ -145,7 +150,7 @@ def test_a_given_ledger_is_migrated_only_when_asked(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("landing_zone")
-def test_fsck_exits_with_0_only_when_nothing_is_wrong(tmp_path: Path) -> None:
+def test_fsck_exits_with_0_only_if_store_and_ledger_agree(tmp_path: Path) -> None:
     lake("discover")
     lake("ingest")
     assert lake("fsck").stdout == "The store and the ledger agree.\n"
@@ -153,13 +158,13 @@ def test_fsck_exits_with_0_only_when_nothing_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "lake" / "2026" / "week06").mkdir(parents=True, exist_ok=True)
     archived.rename(tmp_path / "lake" / "2026" / "week06" / "a.json")
 
-    wrong = lake("fsck", "--shallow", "--json")
-    assert wrong.exit_code == 1
-    finding, summary = map(json.loads, wrong.stdout.splitlines())
+    inconsistent = lake("fsck", "--shallow", "--json")
+    assert inconsistent.exit_code == 1
+    finding, summary = map(json.loads, inconsistent.stdout.splitlines())
     assert (finding["problem"], finding["mendable"], finding["mended"]) == ("HALF_MOVED", True, False)
     assert summary == {"clean": False, "found": {"HALF_MOVED": 1}, "mended": 0, "expired": 0}
 
     repaired = lake("fsck", "--repair")
     assert repaired.exit_code == 0
-    assert repaired.stdout.startswith("HALF_MOVED (mended): 2026/week06/a.json is archived")
+    assert repaired.stdout.startswith("HALF_MOVED (repaired): 2026/week06/a.json is archived")
     assert lines(lake("fsck", "--json")) == [{"clean": True, "found": {}, "mended": 0, "expired": 0}]

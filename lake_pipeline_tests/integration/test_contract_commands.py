@@ -1,4 +1,4 @@
-"""`lake contract`: what was seen, how the contract came about, and that evidence is counted exactly once."""
+"""`lake contract`: evidence, counted exactly once, and the history of the contract."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from click.testing import CliRunner, Result
 
 from lake_pipeline.cli import main
 from lake_pipeline.contract.evidence import ALL
-from lake_pipeline.ingest.batch import ingest_batch
-from lake_pipeline.ingest.contracts import PathFacts, describe
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.reconcile import recover
-from lake_pipeline.ledger import embedded
-from lake_pipeline.ledger.ledger import Ledger
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, land
+from lake_pipeline.ledger.embedded import client as embedded
+from lake_pipeline.ledger.publication import Publication
+from lake_pipeline.usecases.batches.ingest import ingest_batch
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.recovery.reconcile import recover
+from lake_pipeline.usecases.reports.contract import PathFacts, describe
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import ingest, land
 
 
 def record(**fields: Any) -> dict[str, Any]:
@@ -41,10 +41,10 @@ def lake(empty_lake: Lake) -> Lake:
 
 def column(lake: Lake, path: str) -> PathFacts:
     facts = describe(lake)
-    return next(each for each in (*facts.columns, *facts.without_column) if each.path == path)
+    return next(facts_of for facts_of in (*facts.columns, *facts.without_column) if facts_of.path == path)
 
 
-def test_each_path_tells_how_often_and_where_it_was_seen(lake: Lake, root: Path) -> None:
+def test_each_path_shows_how_often_and_in_which_files_it_was_seen(lake: Lake, root: Path) -> None:
     land(root, {FIRST: ndjson(record(n=1), record(n=2, late=[])), SECOND: ndjson(record(x=1), {"n": 5})})
     ingest(lake)
     land(root, {THIRD: ndjson(record(n=3, o={"a": "t"}, late=[1]), record(n="text"))})
@@ -62,20 +62,20 @@ def test_each_path_tells_how_often_and_where_it_was_seen(lake: Lake, root: Path)
     assert column(lake, "event_time").share == 1
 
 
-def test_rows_that_are_not_published_are_no_evidence(lake: Lake, root: Path) -> None:
+def test_only_published_rows_are_evidence(lake: Lake, root: Path) -> None:
     refused = b"{\n" * 3 + ndjson(record(never=1))
     land(root, {FIRST: ndjson(record(n=1), {"n": 2, "nor": 1}), SECOND: refused})
     ingest(lake)
     facts = describe(lake)
     assert facts.rows == 1
-    assert {each.path: dict(each.kinds) for each in facts.columns if each.path in ("n", "nor", "never")} == {
+    assert {column.path: dict(column.kinds) for column in facts.columns if column.path in ("n", "nor", "never")} == {
         "n": {"int": 1},
         "nor": {},
         "never": {},
     }
 
 
-def test_evidence_is_counted_once_whatever_happens_to_the_worker(
+def test_evidence_is_counted_once_even_if_the_worker_dies(
     lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(*_: object, **__: object) -> None:
@@ -84,28 +84,33 @@ def test_evidence_is_counted_once_whatever_happens_to_the_worker(
     land(root, {FIRST: ndjson(record(n=1), record(n=2))})
     discover(lake)
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "record_manifest", dies)
+        patch.setattr(Publication, "record_manifest", dies)
         with pytest.raises(SystemExit):
             ingest_batch(lake)
-    assert lake.ledger.evidence() == []
+    assert lake.ledger.contracts.evidence() == []
     with monkeypatch.context() as patch:
-        patch.setattr("lake_pipeline.ingest.batch.roll_forward", dies)
+        patch.setattr("lake_pipeline.usecases.publication.transaction.roll_forward", dies)
         with pytest.raises(SystemExit):
             ingest_batch(lake)
-    monkeypatch.setattr("lake_pipeline.ingest.reconcile.owner_is_dead", bool)
+    monkeypatch.setattr("lake_pipeline.usecases.recovery.reconcile.owner_is_dead", bool)
     recover(lake)
-    assert {each.path: each.rows for each in lake.ledger.evidence()} == {ALL: 2, "event_time": 2, "mode": 2, "n": 2}
+    assert {row.path: row.rows for row in lake.ledger.contracts.evidence()} == {
+        ALL: 2,
+        "event_time": 2,
+        "mode": 2,
+        "n": 2,
+    }
 
 
-def test_evidence_takes_odd_paths_and_leaves_endless_ones(lake: Lake, root: Path) -> None:
-    odd = {"a b": 1, "nul\u0000": 1, "ü": 1, "k" * 501: 1, 'q"': 1, "\ud800": 1}
-    land(root, {FIRST: ndjson(record(**odd), record(**odd))})
+def test_evidence_accepts_unusual_paths_and_skips_very_long_ones(lake: Lake, root: Path) -> None:
+    unusual = {"a b": 1, "nul\u0000": 1, "ü": 1, "k" * 501: 1, 'q"': 1, "\ud800": 1}
+    land(root, {FIRST: ndjson(record(**unusual), record(**unusual))})
     ingest(lake)
-    seen = {each.path: dict(each.kinds) for each in describe(lake).columns}
+    seen = {column.path: dict(column.kinds) for column in describe(lake).columns}
     assert seen['"a b"'] == seen["ü"] == seen[r'"q\""'] == seen[r'"nul\u0000"'] == {"int": 2}
     assert seen["k" * 501] == {}
     assert len(seen) == 7
-    (lone,) = [each for each in describe(lake).without_column if each.kinds]
+    (lone,) = [path for path in describe(lake).without_column if path.kinds]
     assert (lone.path, lone.share) == (r'"\ud800"', 1)
 
 
@@ -118,6 +123,7 @@ def command_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         monkeypatch.delenv(name)
     monkeypatch.setenv("LAKE_ROOT", str(tmp_path / "lake"))
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LAKE_MIN_AGE_SECONDS", "0")
     logger = logging.getLogger("lake_pipeline")
     before = logger.handlers[:], logger.level, logger.propagate
     yield tmp_path / "lake"
@@ -155,12 +161,12 @@ def test_the_contract_is_shown_compared_and_widened_by_commands(
     assert status["wanted_widenings"] == ["n"]
     assert "Next: lake contract widen n" in run("status").stdout
 
-    (shown,) = lines(run("contract", "show", "--json"))
-    assert (shown["version"], shown["rows"]) == (2, 2)
-    n = next(each for each in shown["columns"] if each["path"] == "n")
+    (facts,) = lines(run("contract", "show", "--json"))
+    assert (facts["version"], facts["rows"]) == (2, 2)
+    n = next(column for column in facts["columns"] if column["path"] == "n")
     assert (n["kinds"], n["conflicts"], n["wants_to_widen"]) == ({"int": 1, "double": 1}, ["double"], True)
     text = run("contract", "show").stdout
-    assert "n is int64, but there came 1 × double" in text
+    assert "n is int64, but 1 × double arrived" in text
     assert "lake contract widen n" in text
 
     (widened,) = lines(run("contract", "widen", "n", "--json"))

@@ -1,4 +1,4 @@
-"""fsck finds each thing that is broken on purpose, mends what it promises to, and is silent about a sound lake."""
+"""fsck finds each kind of damage, repairs what it promises to, and reports nothing about a sound lake."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lake_pipeline.ingest.batch import ingest_batch
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.fsck.audit import Audit
-from lake_pipeline.ingest.fsck.contents import CHUNK, checksum_of_first
-from lake_pipeline.ingest.fsck.findings import Finding, Problem
-from lake_pipeline.ingest.fsck.ordering import Sorter, side_by_side
-from lake_pipeline.ingest.lake import Lake
 from lake_pipeline.ledger.owner import this_owner
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, land, published
-from lake_pipeline_tests.ledger_builders import expire_leases, run_sql
+from lake_pipeline.usecases.batches.ingest import ingest_batch
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.fsck.audit import Audit
+from lake_pipeline.usecases.fsck.contents import CHUNK_ROWS, checksum_of_first
+from lake_pipeline.usecases.fsck.external_sort import Sorter, merge_by_key
+from lake_pipeline.usecases.fsck.findings import Finding, Problem
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import ingest, land, published
+from lake_pipeline_tests.support.ledger_builders import expire_leases, run_sql
 
 DAY = {"event_time": "2026-02-03", "mode": "live"}
 
@@ -42,16 +42,16 @@ def lake(ingested: Lake) -> Lake:
     return ingested
 
 
-def found(lake: Lake, **how: bool) -> list[Finding]:
+def fsck(lake: Lake, **how: bool) -> list[Finding]:
     return list(Audit(lake=lake, **how).findings())
 
 
 def problems(lake: Lake, **how: bool) -> list[tuple[Problem, str]]:
-    return sorted((finding.problem, finding.key) for finding in found(lake, **how))
+    return sorted((finding.problem, finding.key) for finding in fsck(lake, **how))
 
 
 def mended(lake: Lake) -> list[tuple[Problem, bool]]:
-    return [(finding.problem, finding.mended) for finding in found(lake, repair=True)]
+    return [(finding.problem, finding.mended) for finding in fsck(lake, repair=True)]
 
 
 def parts(root: Path, partition: str = "*") -> list[Path]:
@@ -68,7 +68,7 @@ def key_of(root: Path, path: Path) -> str:
 
 
 def rewritten(path: Path, change: Callable[[pa.Table], pa.Table], url: str) -> None:
-    """Other rows in a part, and a ledger that believes that this very file was published."""
+    """Put other rows into a data file, and let the ledger say that exactly this file was published."""
     pq.write_table(change(pq.read_table(path, partitioning=None)), path)
     status = path.stat()
     etag = f"{status.st_mtime_ns:x}-{status.st_size:x}"
@@ -78,23 +78,25 @@ def rewritten(path: Path, change: Callable[[pa.Table], pa.Table], url: str) -> N
 
 def test_a_sound_lake_has_no_findings(lake: Lake, root: Path) -> None:
     land(root, {"2026/week07/not-discovered-yet.json": b"{}", "2026/week07/_SUCCESS": b""})
-    assert found(lake) == []
-    assert found(lake, shallow=True) == []
+    assert fsck(lake) == []
+    assert fsck(lake, shallow=True) == []
 
 
-def test_files_at_every_stage_are_no_findings(lake: Lake, root: Path) -> None:
+def test_files_at_every_stage_give_no_findings(lake: Lake, root: Path) -> None:
     land(root, {f"2026/week07/{name}.json": ndjson({**DAY, "n": name}) for name in "pq"} | {"2026/week07/r.json": b"{"})
     discover(lake)
     assert ingest_batch(replace(lake, batch_files=1)) is not None
-    claim = lake.ledger.claim(owner=this_owner(), max_files=1, max_bytes=1 << 20, lease_seconds=60, engine="in_process")
+    claim = lake.ledger.claims.take(
+        owner=this_owner(), max_files=1, max_bytes=1 << 20, lease_seconds=60, engine="in_process"
+    )
     assert claim is not None
     writer = lake.store.put_pending(f"json_parsed_parquet/part-{claim.batch_id}-0.parquet")
-    assert found(lake) == []
+    assert fsck(lake) == []
     writer.discard()
 
 
 @pytest.mark.parametrize("shallow", [False, True])
-def test_a_curated_file_that_vanished_is_missing_and_nothing_else_is_told(
+def test_a_curated_file_that_vanished_is_missing_and_nothing_else_is_reported(
     lake: Lake, root: Path, shallow: bool
 ) -> None:
     part = part_of(root, "live")
@@ -122,7 +124,7 @@ def repeat_a_record(root: Path, url: str) -> None:
 
 
 def truncate(root: Path, url: str) -> None:
-    """With the size and the time that the ledger knows."""
+    """Keeps the size and the time that the ledger has."""
     part = part_of(root, "live")
     status, content = part.stat(), part.read_bytes()
     part.write_bytes(content[:-12] + b"\xff" * 12)
@@ -130,33 +132,33 @@ def truncate(root: Path, url: str) -> None:
 
 
 @pytest.mark.parametrize("damage", [vanish, replace_by_another, lose_a_row, repeat_a_record, truncate])
-def test_what_readers_miss_is_rebuilt_from_the_originals(
+def test_rows_that_readers_miss_are_rebuilt_from_the_originals(
     lake: Lake, root: Path, ledger_url: str, damage: Callable[[Path, str], None]
 ) -> None:
     before = published(root)
     damage(root, ledger_url)
 
-    told = found(lake, repair=True)
+    findings = fsck(lake, repair=True)
 
-    assert told
-    assert [finding for finding in told if not finding.mended] == []
+    assert findings
+    assert [finding for finding in findings if not finding.mended] == []
     assert published(root) == before
-    assert found(lake) == []
+    assert fsck(lake) == []
 
 
-def test_a_rebuild_that_is_not_possible_says_why(lake: Lake, root: Path) -> None:
+def test_an_impossible_rebuild_reports_the_reason(lake: Lake, root: Path) -> None:
     part_of(root, "live").unlink()
     (root / "raw-json-data-processed/2026/week06/a.json").unlink()
 
-    told = {finding.key: finding for finding in found(lake, repair=True)}
+    findings = {finding.key: finding for finding in fsck(lake, repair=True)}
 
-    finding = told[next(key for key in told if key.startswith("json_parsed_parquet/"))]
+    finding = findings[next(key for key in findings if key.startswith("json_parsed_parquet/"))]
     assert not finding.mended
     assert "did not work: Nothing was rebuilt" in finding.text
 
 
 @pytest.mark.parametrize("shallow", [False, True])
-def test_a_curated_file_that_nobody_published_is_orphaned(lake: Lake, root: Path, shallow: bool) -> None:
+def test_a_curated_file_that_was_never_published_is_orphaned(lake: Lake, root: Path, shallow: bool) -> None:
     part = part_of(root, "live")
     copy = part.with_name("part-by-hand.parquet")
     copy.write_bytes(part.read_bytes())
@@ -165,46 +167,46 @@ def test_a_curated_file_that_nobody_published_is_orphaned(lake: Lake, root: Path
     assert copy.exists()
 
 
-def test_a_curated_file_that_was_replaced_by_another_one_is_told(lake: Lake, root: Path) -> None:
+def test_a_curated_file_that_was_replaced_by_another_one_is_reported(lake: Lake, root: Path) -> None:
     part, other = part_of(root, "live"), part_of(root, "live", "04")
     part.write_bytes(other.read_bytes())
     assert problems(lake) == [(Problem.WRONG_OBJECT, key_of(root, part))]
 
 
-def test_a_curated_file_of_the_right_size_with_damaged_bytes_is_told(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_a_curated_file_of_the_right_size_with_damaged_bytes_is_reported(
+    lake: Lake, root: Path, ledger_url: str
+) -> None:
     part = part_of(root, "live")
     status, content = part.stat(), bytearray(part.read_bytes())
     content[-12:-8] = b"\xff\xff\xff\xff"
     part.write_bytes(content)
     os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert found(lake, shallow=True) == []
+    assert fsck(lake, shallow=True) == []
     assert problems(lake) == [(Problem.WRONG_OBJECT, key_of(root, part))]
 
 
-def test_a_curated_file_with_fewer_rows_is_told(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_a_curated_file_with_fewer_rows_is_reported(lake: Lake, root: Path, ledger_url: str) -> None:
     part = part_of(root, "live")
     rewritten(part, lambda table: table.slice(1), ledger_url)
-    (finding,) = found(lake)
+    (finding,) = fsck(lake)
     assert (finding.problem, finding.key) == (Problem.WRONG_ROWS, key_of(root, part))
     assert "19 rows, the ledger says 20" in finding.text
 
 
-def test_rows_of_another_file_are_told(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_rows_of_another_file_are_reported(lake: Lake, root: Path, ledger_url: str) -> None:
     part = part_of(root, "live")
 
     def of_another(table: pa.Table) -> pa.Table:
         ids = table.column("_file_id").to_pylist()
-        place = table.schema.get_field_index("_file_id")
-        field = table.schema.field(place)
-        return table.set_column(place, field, pa.array([ids[0] + 1, *ids[1:]], field.type))
+        index = table.schema.get_field_index("_file_id")
+        field = table.schema.field(index)
+        return table.set_column(index, field, pa.array([ids[0] + 1, *ids[1:]], field.type))
 
     rewritten(part, of_another, ledger_url)
     assert (Problem.WRONG_ROWS, key_of(root, part)) in problems(lake)
 
 
-def test_a_record_that_is_there_twice_is_told_though_every_count_is_right(
-    lake: Lake, root: Path, ledger_url: str
-) -> None:
+def test_a_duplicate_record_is_reported_although_every_count_is_right(lake: Lake, root: Path, ledger_url: str) -> None:
     rewritten(
         part_of(root, "live"),
         lambda table: pa.concat_tables([table.slice(0, 1), table.slice(0, 1), table.slice(2)]),
@@ -213,7 +215,7 @@ def test_a_record_that_is_there_twice_is_told_though_every_count_is_right(
     assert problems(lake) == [(Problem.DOUBLED, "2026/week06/a.json")]
 
 
-def test_a_part_that_the_ledger_counts_twice_is_told(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_a_file_that_the_ledger_counts_twice_is_reported(lake: Lake, root: Path, ledger_url: str) -> None:
     part = part_of(root, "live")
     copy = part.with_name(f"copy-{part.name}")
     copy.write_bytes(part.read_bytes())
@@ -237,10 +239,10 @@ def test_a_part_that_the_ledger_counts_twice_is_told(lake: Lake, root: Path, led
     )
     assert problems(lake) == problems(lake, shallow=True) == [(Problem.DOUBLED, "2026/week06/a.json")]
     assert mended(lake) == [(Problem.DOUBLED, True)]
-    assert found(lake) == []
+    assert fsck(lake) == []
 
 
-def test_a_file_that_was_replaced_and_stayed_behind_is_removed(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_a_replaced_file_that_is_still_there_is_removed(lake: Lake, root: Path, ledger_url: str) -> None:
     part = part_of(root, "live")
     run_sql(
         ledger_url,
@@ -255,7 +257,7 @@ def test_a_file_that_was_replaced_and_stayed_behind_is_removed(lake: Lake, root:
     assert problems(lake) == [(Problem.ORPHANED, "2026/week06/a.json"), (Problem.ORPHANED, key_of(root, part))]
     assert mended(lake) == [(Problem.ORPHANED, True), (Problem.ORPHANED, False)]
     assert not part.exists()
-    [left] = found(lake)
+    [left] = fsck(lake)
     assert "none of its records should be in quarantine, and 1 are" in left.text
 
 
@@ -277,9 +279,9 @@ def test_records_that_are_in_quarantine_twice_are_doubled(
         of_its_batch=of_its_batch,
     )
     assert problems(lake) == [(Problem.DOUBLED, "2026/week06/a.json")]
-    (finding,) = found(lake, repair=True)
+    (finding,) = fsck(lake, repair=True)
     assert finding.mended == of_its_batch
-    assert ("did not mend it" in finding.text) == (not of_its_batch), "a rebuild knows nothing of that copy"
+    assert ("the inconsistency remains" in finding.text) == (not of_its_batch), "a rebuild knows nothing of that copy"
 
 
 @pytest.mark.parametrize("shallow", [False, True])
@@ -293,7 +295,7 @@ def test_quarantine_files_are_compared_both_ways(lake: Lake, root: Path, shallow
     ]
 
 
-def test_quarantined_records_that_have_expired_are_no_loss(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_quarantined_records_that_have_expired_are_not_missing(lake: Lake, root: Path, ledger_url: str) -> None:
     (part,) = (root / "quarantine").rglob("*.parquet")
     part.unlink()
     run_sql(ledger_url, "UPDATE batch SET finished_at = now() - interval '31 days'")
@@ -307,21 +309,21 @@ def test_quarantined_records_that_have_expired_are_no_loss(lake: Lake, root: Pat
     assert problems(replace(lake, quarantine_days=32)) == [(Problem.MISSING, key_of(root, part))]
 
     vanish(root, ledger_url)
-    assert [finding.problem for finding in found(expiring)] == [Problem.MISSING], "rows do not expire"
+    assert [finding.problem for finding in fsck(expiring)] == [Problem.MISSING], "rows do not expire"
     assert mended(expiring) == [(Problem.MISSING, True)]
-    assert found(expiring) == []
+    assert fsck(expiring) == []
 
 
-def test_expired_records_whose_file_was_forgotten_by_the_ledger_are_no_loss(
+def test_expired_records_whose_file_was_forgotten_by_the_ledger_are_not_missing(
     lake: Lake, root: Path, ledger_url: str
 ) -> None:
-    """A neighbour in their batch was rebuilt meanwhile."""
+    """A neighbor in their batch was rebuilt meanwhile."""
     (part,) = (root / "quarantine").rglob("*.parquet")
     part.unlink()
     run_sql(ledger_url, "DELETE FROM quarantine_file")
     run_sql(ledger_url, "UPDATE file_processing_status SET processed_at = now() - interval '31 days'")
 
-    assert found(replace(lake, quarantine_days=30)) == []
+    assert fsck(replace(lake, quarantine_days=30)) == []
     assert problems(lake) == [(Problem.WRONG_ROWS, "2026/week06/a.json")]
 
 
@@ -332,19 +334,19 @@ def test_an_original_that_left_the_archive_is_missing(lake: Lake, root: Path) ->
     assert mended(lake) == [(Problem.MISSING, False)]
 
 
-def test_an_original_that_changed_in_the_archive_is_told(lake: Lake, root: Path) -> None:
+def test_an_original_that_changed_in_the_archive_is_reported(lake: Lake, root: Path) -> None:
     archived = root / "raw-json-data-processed/2026/week06/a.json"
     archived.write_bytes(b"{}")
     assert problems(lake) == [(Problem.WRONG_OBJECT, key_of(root, archived))]
 
 
-def test_a_file_in_the_archive_that_nobody_archived_is_orphaned_and_kept(lake: Lake, root: Path) -> None:
+def test_a_file_in_the_archive_that_was_never_archived_is_orphaned_and_kept(lake: Lake, root: Path) -> None:
     land(root, {"raw-json-data-processed/2026/week06/stranger.json": b"{}"})
     assert mended(lake) == [(Problem.ORPHANED, False)]
     assert (root / "raw-json-data-processed/2026/week06/stranger.json").exists()
 
 
-def test_an_archived_original_that_stands_in_the_landing_zone_is_moved_again(lake: Lake, root: Path) -> None:
+def test_an_archived_original_that_is_in_the_landing_zone_is_moved_again(lake: Lake, root: Path) -> None:
     landed = root / "2026/week06/a.json"
     archived = root / "raw-json-data-processed/2026/week06/a.json"
     landed.parent.mkdir(parents=True, exist_ok=True)
@@ -352,7 +354,7 @@ def test_an_archived_original_that_stands_in_the_landing_zone_is_moved_again(lak
     assert problems(lake) == [(Problem.HALF_MOVED, "2026/week06/a.json")]
     assert mended(lake) == [(Problem.HALF_MOVED, True)]
     assert archived.exists()
-    assert found(lake) == []
+    assert fsck(lake) == []
 
 
 def test_an_original_in_landing_zone_and_archive_at_once_is_moved_again(lake: Lake, root: Path) -> None:
@@ -363,11 +365,11 @@ def test_an_original_in_landing_zone_and_archive_at_once_is_moved_again(lake: La
     assert mended(lake) == [(Problem.HALF_MOVED, True)]
     assert not landed.exists()
     assert archived.read_bytes() == FILES["2026/week06/a.json"]
-    assert found(lake) == []
+    assert fsck(lake) == []
 
 
 @pytest.mark.parametrize("moved", [False, True], ids=["not moved", "moved and not noted"])
-def test_an_original_that_waits_too_long_for_the_archive_is_told_and_archived(
+def test_an_original_that_waits_too_long_for_the_archive_is_reported_and_archived(
     lake: Lake, root: Path, ledger_url: str, moved: bool
 ) -> None:
     run_sql(
@@ -379,15 +381,15 @@ def test_an_original_that_waits_too_long_for_the_archive_is_told_and_archived(
     if not moved:
         (root / "2026/week06").mkdir(parents=True, exist_ok=True)
         archived.rename(root / "2026/week06/a.json")
-    assert found(lake) == [], "somebody may be about to move it"
+    assert fsck(lake) == [], "a worker may be about to move it"
     patient = replace(lake, lease_seconds=-1)
     assert problems(patient) == [(Problem.HALF_MOVED, "2026/week06/a.json")]
     assert mended(patient) == [(Problem.HALF_MOVED, True)]
-    assert found(patient) == []
-    assert lake.ledger.status().archived == 3
+    assert fsck(patient) == []
+    assert lake.ledger.views.status().archived == 3
 
 
-def test_a_waiting_original_that_is_at_neither_place_is_missing(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_a_waiting_original_that_is_in_neither_zone_is_missing(lake: Lake, root: Path, ledger_url: str) -> None:
     run_sql(
         ledger_url,
         "UPDATE file_processing_status SET archive_state = 'WAITING', archived_at = NULL "
@@ -405,7 +407,7 @@ def test_a_pending_file_that_left_the_landing_zone_is_missing(lake: Lake, root: 
     assert problems(lake) == [(Problem.MISSING, "2026/week07/gone.json")]
 
 
-def test_the_batch_of_a_dead_worker_is_stuck_and_given_back(lake: Lake, root: Path) -> None:
+def test_the_batch_of_a_dead_worker_is_stuck_and_released(lake: Lake, root: Path) -> None:
     land(root, {"2026/week07/more.json": ndjson(DAY)})
     discover(lake)
     died = subprocess.run(
@@ -414,7 +416,7 @@ def test_the_batch_of_a_dead_worker_is_stuck_and_given_back(lake: Lake, root: Pa
         text=True,
         check=True,
     )
-    claim = lake.ledger.claim(
+    claim = lake.ledger.claims.take(
         owner=died.stdout.strip(), max_files=1, max_bytes=1 << 20, lease_seconds=60, engine="in_process"
     )
     assert claim is not None
@@ -422,7 +424,7 @@ def test_the_batch_of_a_dead_worker_is_stuck_and_given_back(lake: Lake, root: Pa
     writer.finish()
     assert problems(lake) == [(Problem.STUCK, claim.batch_id)]
     assert mended(lake) == [(Problem.STUCK, True)]
-    assert found(lake) == []
+    assert fsck(lake) == []
     assert list(lake.store.pending()) == []
 
 
@@ -436,36 +438,49 @@ def test_a_batch_that_is_half_published_is_stuck_and_finished(
         lake.store.publish(next(iter(lake.store.pending())))
         raise SystemExit
 
-    monkeypatch.setattr("lake_pipeline.ingest.batch.roll_forward", dies)
+    monkeypatch.setattr("lake_pipeline.usecases.publication.transaction.roll_forward", dies)
     with pytest.raises(SystemExit):
         ingest_batch(lake)
-    assert found(lake) == [], "this worker lives: half published is where it is now"
+    assert fsck(lake) == [], "this worker lives: half published is where it is now"
     expire_leases(ledger_url)
-    assert [finding.problem for finding in found(lake)] == [Problem.STUCK]
+    assert [finding.problem for finding in fsck(lake)] == [Problem.STUCK]
     assert mended(lake) == [(Problem.STUCK, True)]
-    assert found(lake) == []
+    assert fsck(lake) == []
     assert len(published(root)) == 26
 
 
-def test_pending_objects_that_nobody_will_publish_are_removed_and_strange_ones_kept(lake: Lake) -> None:
-    (batch_id,) = {file.batch_id for file in lake.ledger.curated_files()}
+def test_pending_objects_that_no_batch_will_publish_are_removed_and_unknown_ones_kept(lake: Lake) -> None:
+    (batch_id,) = {file.batch_id for file in lake.ledger.curated.files()}
     for key in (f"json_parsed_parquet/part-{batch_id}-9.parquet", "json_parsed_parquet/part-strange.parquet"):
         lake.store.put_pending(key).finish()
     assert sorted(mended(lake)) == [(Problem.ORPHANED, False), (Problem.ORPHANED, True)]
     assert [pending.key for pending in lake.store.pending()] == ["json_parsed_parquet/part-strange.parquet"]
 
 
-def test_what_can_not_be_mended_now_says_why(lake: Lake, root: Path) -> None:
+def test_a_failed_repair_reports_the_reason(lake: Lake, root: Path) -> None:
     landed = root / "2026/week06/a.json"
     landed.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(root / "raw-json-data-processed/2026/week06/a.json", landed)
-    (root / "raw-json-data-processed/2026/week06").rename(root / "elsewhere")
-    (root / "raw-json-data-processed/2026/week06").write_bytes(b"a file where the folder should be")
-    failed = [finding for finding in found(lake, repair=True) if finding.mend]
+    with landed.open("ab"):
+        # A program that may still write to it.
+        failed = [finding for finding in fsck(lake, repair=True) if finding.mend]
     assert [(finding.mended, "did not work" in finding.text) for finding in failed] == [(False, True)]
 
 
-def test_more_than_fits_into_memory_comes_back_sorted() -> None:
+def test_a_repair_finds_another_key_if_a_file_is_where_a_folder_should_be(lake: Lake, root: Path) -> None:
+    archive = root / "raw-json-data-processed/2026/week06"
+    landed = root / "2026/week06"
+    landed.mkdir(parents=True, exist_ok=True)
+    for original in archive.iterdir():
+        original.rename(landed / original.name)
+    archive.rmdir()
+    archive.write_bytes(b"a file where the folder should be")
+    assert all(was_mended for problem, was_mended in mended(lake) if problem is Problem.HALF_MOVED)
+    archive.unlink()
+    assert fsck(lake) == []
+
+
+def test_more_items_than_fit_into_memory_are_sorted() -> None:
     items = list(range(5_000))
     random.Random(1).shuffle(items)
     with Sorter[int](lambda item: item, run=700) as sorter:
@@ -474,11 +489,11 @@ def test_more_than_fits_into_memory_comes_back_sorted() -> None:
         assert list(sorter) == sorted(items)
 
 
-def test_two_sorted_sides_meet_at_their_keys() -> None:
+def test_two_sorted_streams_are_merged_by_key() -> None:
     def same(item: Any) -> Any:
         return item
 
-    assert list(side_by_side("aac", same, "bcc", same)) == [
+    assert list(merge_by_key("aac", same, "bcc", same)) == [
         ("a", ["a", "a"], []),
         ("b", [], ["b"]),
         ("c", ["c"], ["c", "c"]),
@@ -488,8 +503,8 @@ def test_two_sorted_sides_meet_at_their_keys() -> None:
 def test_the_checksum_of_many_records_is_that_of_its_chunks() -> None:
     import numpy as np
 
-    from lake_pipeline.ingest.fsck.contents import MASK, checksum
+    from lake_pipeline.usecases.fsck.contents import MASK, checksum
 
-    whole = np.arange(2 * CHUNK + 5)
+    whole = np.arange(2 * CHUNK_ROWS + 5)
     assert checksum_of_first(len(whole)) == checksum(whole) == (checksum(whole[:7]) + checksum(whole[7:])) & MASK
     assert checksum(np.array([1, 4])) != checksum(np.array([2, 3]))

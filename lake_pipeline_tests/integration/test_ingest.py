@@ -1,4 +1,4 @@
-"""The use cases on a directory lake and a real ledger: what holds when all goes well, and when it does not."""
+"""Ingest on a directory lake and a real ledger, with and without failures."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from typing import Any
 import pytest
 
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
-from lake_pipeline.errors import LeaseLost, OutcomeUnknown, StorageUnavailable
-from lake_pipeline.ingest.archive import archive_originals
-from lake_pipeline.ingest.batch import ingest_all, ingest_batch
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.reconcile import recover, sweep_pending
-from lake_pipeline.ingest.verify import verify
+from lake_pipeline.errors import LeaseLost, OutcomeUnknown, StorageUnavailable, TransientError
 from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.ledger.publication import Publication
 from lake_pipeline.model.manifest import PendingObject
 from lake_pipeline.model.states import BatchState, FileState
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, lake_at, land, published
+from lake_pipeline.usecases.batches.ingest import ingest_all, ingest_batch
+from lake_pipeline.usecases.checks.verify import verify
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.publication.archive import archive_originals
+from lake_pipeline.usecases.publication.sweep import sweep_pending
+from lake_pipeline.usecases.recovery.reconcile import recover
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import ingest, lake_at, land, published
 
 FILES = {
     "2026/week06/date=2026-02-03_mode=live.json": ndjson(
@@ -47,7 +49,7 @@ def test_every_record_is_published_or_quarantined_and_every_original_archived(la
     assert [(result.files, result.rows_read, result.rows_published, result.rows_quarantined) for result in results] == [
         (3, 8, 7, 1)
     ]
-    status = lake.ledger.status()
+    status = lake.ledger.views.status()
     assert status.files[FileState.SUCCEEDED] == status.archived == 3
     assert len(published(root)) == 7
     assert [path.name for path in (root / "2026").rglob("*.json")] == []
@@ -77,11 +79,11 @@ def test_every_partition_passes_its_checks_and_a_changed_file_fails_them(lake: L
 
 def test_a_partition_can_be_ingested_alone(lake: Lake, root: Path) -> None:
     discover(lake)
-    (backlog,) = lake.ledger.pending_by_partition(limit=10)
+    (backlog,) = lake.ledger.views.pending_by_partition(limit=10)
     result = ingest_batch(lake, partitions=[backlog.partition])
     assert result is not None
     assert (result.files, result.rows_published) == (1, 5)
-    assert lake.ledger.status().files[FileState.PENDING] == 2
+    assert lake.ledger.views.status().files[FileState.PENDING] == 2
 
 
 def test_late_and_out_of_order_names_are_found(lake: Lake, root: Path) -> None:
@@ -90,14 +92,14 @@ def test_late_and_out_of_order_names_are_found(lake: Lake, root: Path) -> None:
     assert discover(lake).new == 1
 
 
-def test_markers_and_uploads_in_progress_are_no_raw_files(lake: Lake, root: Path) -> None:
+def test_markers_and_uploads_in_progress_are_not_raw_files(lake: Lake, root: Path) -> None:
     land(root, {"2026/week06/_SUCCESS": b"", "2026/week06/.a.json.tmp": b"{", "2026/other.txt": b"x"})
-    found = discover(lake)
-    assert (found.seen, found.new, found.skipped) == (3, 3, 3)
+    discovery = discover(lake)
+    assert (discovery.seen, discovery.new, discovery.skipped) == (3, 3, 3)
 
 
 class Failing:
-    """An engine that fails as told."""
+    """An engine that always raises `error`."""
 
     name = "in_process"
 
@@ -112,12 +114,12 @@ class Failing:
         return report
 
 
-def test_a_failed_batch_is_told_and_tried_again_after_its_backoff(lake: Lake, root: Path) -> None:
+def test_a_failed_batch_is_reported_and_retried_after_its_backoff(lake: Lake, root: Path) -> None:
     discover(lake)
-    engine = Failing(lake.engine, StorageUnavailable("the store is busy"))
+    engine = Failing(lake.engine, TransientError("not now"))
     (result,) = ingest_all(replace(lake, engine=engine))
-    assert (result.failed, result.error) == (3, "the store is busy")
-    status = lake.ledger.status()
+    assert (result.failed, result.error) == (3, "not now")
+    status = lake.ledger.views.status()
     assert status.files[FileState.FAILED] == 3
     assert published(root) == []
     assert ingest_batch(lake) is None, "its retry time has not come"
@@ -125,13 +127,13 @@ def test_a_failed_batch_is_told_and_tried_again_after_its_backoff(lake: Lake, ro
 
 def test_parts_that_a_failed_batch_could_not_remove_itself_are_swept(lake: Lake, root: Path) -> None:
     discover(lake)
-    engine = Failing(lake.engine, StorageUnavailable("the disk is full"))  # and nobody aborts what it wrote
+    engine = Failing(lake.engine, StorageUnavailable("the disk is full"))  # and its parts are not aborted
     (result,) = ingest_all(replace(lake, engine=engine))
     assert result.error
     assert pending(lake) == []
 
 
-def test_parts_that_could_not_be_swept_either_go_when_there_is_nothing_else_to_do(
+def test_parts_that_could_not_be_swept_are_swept_once_there_is_nothing_to_claim(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     discover(lake)
@@ -141,14 +143,15 @@ def test_parts_that_could_not_be_swept_either_go_when_there_is_nothing_else_to_d
 
     monkeypatch.setattr(type(lake.store), "abort", unavailable)
     (result,) = ingest_all(replace(lake, engine=Failing(lake.engine, StorageUnavailable("it did not answer"))))
-    assert (result.failed, result.error) == (3, "it did not answer")
+    assert (result.released, result.error) == (3, "it did not answer")
     assert len(pending(lake)) > 0
     monkeypatch.undo()
-    assert ingest_batch(lake) is None, "its retry time has not come"
+    assert ingest_batch(lake, probe_now=True) is not None
+    assert ingest_batch(lake) is None
     assert pending(lake) == []
 
 
-def test_an_interrupted_batch_goes_back_at_once_and_its_attempt_does_not_count(lake: Lake) -> None:
+def test_an_interrupted_batch_is_released_at_once_and_its_attempt_does_not_count(lake: Lake) -> None:
     discover(lake)
     with pytest.raises(KeyboardInterrupt):
         ingest_batch(replace(lake, engine=Failing(lake.engine, KeyboardInterrupt())))
@@ -163,7 +166,7 @@ def test_a_worker_that_lost_its_lease_cannot_publish(lake: Lake, root: Path) -> 
     class Slow(Failing):
         def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
             report: ConversionReport = self._inner.convert(request, on_progress=on_progress)
-            lake.ledger.reclaim(owner_is_dead=bool, max_lost=5)
+            lake.ledger.recovery.reclaim(owner_is_dead=bool, max_lost=5)
             return report
 
     with pytest.raises(LeaseLost):
@@ -184,27 +187,27 @@ def test_a_batch_that_died_after_its_manifest_is_rolled_forward_by_the_next_work
         lake.store.publish(next(iter(pending(lake))))
         raise SystemExit
 
-    monkeypatch.setattr("lake_pipeline.ingest.batch.roll_forward", dies)
+    monkeypatch.setattr("lake_pipeline.usecases.publication.transaction.roll_forward", dies)
     with pytest.raises(SystemExit):
         ingest_batch(lake)
     assert len(pending(lake)) > 0
     monkeypatch.undo()
-    monkeypatch.setattr("lake_pipeline.ingest.reconcile.owner_is_dead", bool)
+    monkeypatch.setattr("lake_pipeline.usecases.recovery.reconcile.owner_is_dead", bool)
     recover(lake)
     assert len(published(root)) == 7
     assert pending(lake) == []
-    assert lake.ledger.status().archived == 3
+    assert lake.ledger.views.status().archived == 3
 
 
-def test_litter_of_a_dead_worker_is_swept_and_live_work_is_not(lake: Lake) -> None:
+def test_pending_objects_of_a_dead_worker_are_swept_and_those_of_a_live_one_are_not(lake: Lake) -> None:
     discover(lake)
-    claim = lake.ledger.claim(owner="dead", max_files=1, max_bytes=1 << 30, lease_seconds=60, engine="in_process")
+    claim = lake.ledger.claims.take(owner="dead", max_files=1, max_bytes=1 << 30, lease_seconds=60, engine="in_process")
     assert claim is not None
     writer = lake.store.put_pending(f"json_parsed_parquet/year=2026/part-{claim.batch_id}-0.parquet")
     writer.write(b"half")
     writer.finish()
     assert sweep_pending(lake) == 0
-    lake.ledger.reclaim(owner_is_dead=lambda owner: owner == "dead", max_lost=5)
+    lake.ledger.recovery.reclaim(owner_is_dead=lambda owner: owner == "dead", max_lost=5)
     assert sweep_pending(lake) == 1
     assert pending(lake) == []
 
@@ -213,20 +216,20 @@ def test_a_broken_connection_while_the_manifest_is_recorded_does_not_lose_the_ba
     lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     discover(lake)
-    real = Ledger.record_manifest
+    real = Publication.record_manifest
 
-    def records_and_breaks(self: Ledger, *rest: Any, **options: Any) -> int:
+    def records_and_breaks(self: Publication, *rest: Any, **options: Any) -> int:
         real(self, *rest, **options)
         raise OutcomeUnknown("the connection broke")
 
-    monkeypatch.setattr(Ledger, "record_manifest", records_and_breaks)
+    monkeypatch.setattr(Publication, "record_manifest", records_and_breaks)
     result = ingest_batch(lake)
     assert result is not None
     assert result.succeeded == 3
     assert len(published(root)) == 7
 
 
-def test_workers_side_by_side_publish_each_record_once(root: Path, ledger: Ledger) -> None:
+def test_concurrent_workers_publish_each_record_once(root: Path, ledger: Ledger) -> None:
     land(
         root,
         {
@@ -246,12 +249,12 @@ def test_workers_side_by_side_publish_each_record_once(root: Path, ledger: Ledge
     rows = published(root)
     numbers = sorted(value for row in rows for key, value in row.items() if key.startswith("f") and value is not None)
     assert numbers == list(range(60))
-    assert lake.ledger.status().contract_version >= 1
-    states = lake.ledger.batch_states({file.batch_id for file in lake.ledger.curated_files()})
+    assert lake.ledger.views.status().contract_version >= 1
+    states = lake.ledger.publication.batch_states({file.batch_id for file in lake.ledger.curated.files()})
     assert set(states.values()) == {BatchState.PUBLISHED}
 
 
-def test_a_file_that_can_not_be_moved_stays_waiting_and_the_publish_stands(lake: Lake, root: Path) -> None:
+def test_a_file_that_can_not_be_archived_keeps_waiting_and_stays_published(lake: Lake, root: Path) -> None:
     discover(lake)
     blocker = root / "raw-json-data-processed"
     blocker.write_text("a file where the folder should be")

@@ -1,4 +1,4 @@
-"""Leases: a worker that is busy keeps its files, one that is not heard of loses them, and then publishes nothing."""
+"""Leases: a busy worker keeps its files; one that does not renew loses them and publishes nothing."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from typing import Any
 
 import pytest
 
-from lake_pipeline.convert.in_process import InProcessEngine
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
+from lake_pipeline.engines.in_process import InProcessEngine
 from lake_pipeline.errors import LeaseLost, LedgerUnavailable
-from lake_pipeline.ingest.batch import ingest_batch
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.fsck.audit import Audit
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.lease import Heartbeat
+from lake_pipeline.ledger.claims import Claims
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.claims import Claim
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import lake_at, land, published
+from lake_pipeline.usecases.batches.ingest import ingest_batch
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.fsck.audit import Audit
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.publication.lease import Heartbeat
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import lake_at, land, published
 
 SECOND_WORKER = """
 import sys
 from pathlib import Path
-from lake_pipeline.ingest.batch import ingest_all
+from lake_pipeline.usecases.batches.ingest import ingest_all
 from lake_pipeline.ledger.ledger import Ledger
-from lake_pipeline_tests.lakes import lake_at
+from lake_pipeline_tests.support.lakes import lake_at
 
 lake = lake_at(Path(sys.argv[1]), Ledger(sys.argv[2]))
 print("ready", flush=True)
@@ -75,12 +76,12 @@ def with_sleep(lake: Lake, sleep: Callable[[], Any]) -> Lake:
 
 
 def test_a_native_call_longer_than_the_lease_keeps_it(lake: Lake, root: Path) -> None:
-    """As pyarrow, zlib and the compiled shredder do: they let go of the interpreter."""
+    """As pyarrow, zlib and the fast parser do: they release the interpreter lock."""
     taken: list[int] = []
 
     def looks_on() -> None:
         while not stop.wait(0.05):
-            taken.append(lake.ledger.reclaim(owner_is_dead=lambda _: False, max_lost=5).batches)
+            taken.append(lake.ledger.recovery.reclaim(owner_is_dead=lambda _: False, max_lost=5).batches)
 
     stop = threading.Event()
     other = threading.Thread(target=looks_on)
@@ -93,10 +94,10 @@ def test_a_native_call_longer_than_the_lease_keeps_it(lake: Lake, root: Path) ->
     assert len(published(root)) == 5
 
 
-def test_a_native_call_that_never_lets_go_loses_the_lease_and_publishes_nothing(
+def test_a_native_call_that_holds_the_interpreter_lock_loses_the_lease_and_publishes_nothing(
     lake: Lake, root: Path, ledger_url: str
 ) -> None:
-    """No call of ours holds the interpreter for seconds; should one do so, nothing is there twice."""
+    """No known call holds the lock for seconds; if one did, no record would be published twice."""
     other = subprocess.Popen(
         [sys.executable, "-c", SECOND_WORKER, str(root), ledger_url],
         stdin=subprocess.PIPE,
@@ -122,20 +123,20 @@ def test_a_native_call_that_never_lets_go_loses_the_lease_and_publishes_nothing(
     assert list(Audit(lake=lake).findings()) == []
 
 
-def test_a_lease_is_renewed_soon_again_when_the_server_was_away(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    claim = lake.ledger.claim(owner="me", max_files=1, max_bytes=1 << 20, lease_seconds=3, engine="in_process")
+def test_a_lease_is_renewed_soon_after_the_server_is_back(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = lake.ledger.claims.take(owner="me", max_files=1, max_bytes=1 << 20, lease_seconds=3, engine="in_process")
     assert claim is not None
     renewed = threading.Event()
     failures = iter([True, True, True, True])
-    real = Ledger.renew
+    real = Claims.renew
 
-    def sometimes(self: Ledger, claim: Claim) -> None:
+    def sometimes(self: Claims, claim: Claim) -> None:
         if next(failures, False):
             raise LedgerUnavailable("the server restarts")
         real(self, claim)
         renewed.set()
 
-    monkeypatch.setattr(Ledger, "renew", sometimes)
+    monkeypatch.setattr(Claims, "renew", sometimes)
     with Heartbeat(lake.ledger, claim) as heartbeat:
         assert renewed.wait(2.5), "after the first third of the lease it is tried at every thirtieth"
         heartbeat.check()

@@ -1,24 +1,24 @@
-"""docs/ledger.md says what is: its diagrams are the state machines of the code, and its SQL runs."""
+"""docs/ledger.md agrees with the code: its diagrams are the state machines, its SQL runs, its commands exist."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from lake_pipeline.cli import COMMANDS
 from lake_pipeline.model.states import BATCH_TRANSITIONS, TRANSITIONS
-from lake_pipeline_tests.ledger_builders import run_sql
+from lake_pipeline_tests.support.ledger_builders import run_sql
+from lake_pipeline_tests.support.repository import REPOSITORY
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text(encoding="utf-8")
+GUIDE = (REPOSITORY / "docs" / "ledger.md").read_text(encoding="utf-8")
 
 DIAGRAMS = re.findall(r"```mermaid\n(.*?)```", GUIDE, re.DOTALL)
 QUERIES = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
 
 
 @pytest.mark.parametrize(("diagram", "transitions"), list(zip(DIAGRAMS, [TRANSITIONS, BATCH_TRANSITIONS], strict=True)))
-def test_the_drawn_state_machine_is_the_one_of_the_code(diagram: str, transitions: frozenset[tuple[str, str]]) -> None:
+def test_the_diagrams_are_the_state_machines_of_the_code(diagram: str, transitions: frozenset[tuple[str, str]]) -> None:
     drawn = re.findall(r"^    (\w+) --> (\w+): \S", diagram, re.MULTILINE)
 
     assert len(drawn) == len(set(drawn))

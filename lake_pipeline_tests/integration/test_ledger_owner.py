@@ -1,4 +1,4 @@
-"""Owners: a process of this machine that was killed is known to be dead, and nobody else ever is."""
+"""Owners: only a killed process of this machine is recognized as dead."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_this_process_is_alive() -> None:
     assert not owner_is_dead(this_owner())
 
 
-def test_a_process_that_was_killed_is_dead_even_before_its_parent_looks() -> None:
+def test_a_killed_process_is_dead_even_before_its_parent_waits_for_it() -> None:
     with subprocess.Popen([sys.executable, "-c", TELL], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         owner = process.stdout.readline().decode().strip()
@@ -28,11 +28,11 @@ def test_a_process_that_was_killed_is_dead_even_before_its_parent_looks() -> Non
     assert owner_is_dead(owner)
 
 
-def test_a_pid_that_was_given_to_another_process_does_not_keep_its_first_owner_alive() -> None:
+def test_a_reused_pid_does_not_keep_its_first_owner_alive() -> None:
     process, _, _ = this_owner().rpartition("/")
     assert owner_is_dead(f"{process}/12345")
 
 
-def test_of_another_machine_nothing_is_concluded() -> None:
+def test_a_process_of_another_machine_is_never_considered_dead() -> None:
     assert not owner_is_dead("other-host/boot/1/pid/999999/1")
     assert not owner_is_dead("somebody")

@@ -1,43 +1,52 @@
-"""The database's own guarantees: states, events, conservation, plans, and that code and schema fit together."""
+"""Guarantees of the database: states, events, conservation, query plans, and agreement of schema and code."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import IntegrityError
 
 import lake_pipeline.ledger
 from lake_pipeline.errors import LedgerOutdated, LedgerUnavailable, SettingsError, TransientError
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.migrate import current_revision, head_revision, migrate
-from lake_pipeline.ledger.migrations import REVISION
+from lake_pipeline.ledger.migrations import REVISION, SCHEMA, VERSION_TABLE
 from lake_pipeline.ledger.queries import all_queries, query
 from lake_pipeline.model.files import Lane
 from lake_pipeline.model.manifest import Outcome
 from lake_pipeline.model.states import BATCH_TRANSITIONS, TRANSITIONS, ArchiveState, BatchState, FileState
-from lake_pipeline_tests.ledger_builders import (
+from lake_pipeline_tests.support.catalog import catalog
+from lake_pipeline_tests.support.ledger_builders import (
     LIVE,
     TEST,
     claim_some,
-    found,
-    let_retries_come,
+    discovered,
+    end_backoffs,
     many,
     outcome_of,
     publish,
     run_sql,
 )
 
-UTILITIES = {"prepare_arrivals", "copy_arrivals", "lock_contract", "lock_commits"}
-"""Statements that PREPARE does not take; they are run instead."""
+UTILITIES = {
+    "prepare_arrivals",
+    "copy_arrivals",
+    "prepare_committed",
+    "lock_contract",
+    "lock_commits",
+    "freeze_snapshot",
+}
+"""Statements that PREPARE does not accept; they are run instead."""
 
 
-def test_the_database_knows_the_same_transitions_as_the_code(ledger_url: str) -> None:
+def test_the_database_has_the_transitions_of_the_code(ledger_url: str) -> None:
     assert {tuple(row) for row in run_sql(ledger_url, "SELECT * FROM file_transitions()")} == TRANSITIONS
     assert {tuple(row) for row in run_sql(ledger_url, "SELECT * FROM batch_transitions()")} == BATCH_TRANSITIONS
 
@@ -45,7 +54,7 @@ def test_the_database_knows_the_same_transitions_as_the_code(ledger_url: str) ->
 @pytest.mark.parametrize(
     ("constraint", "states"), [("file_state", FileState), ("batch_state", BatchState), ("file_archive", ArchiveState)]
 )
-def test_the_database_knows_the_same_states_as_the_code(
+def test_the_database_has_the_states_of_the_code(
     ledger_url: str, constraint: str, states: type[FileState | BatchState | ArchiveState]
 ) -> None:
     [(definition,)] = run_sql(
@@ -56,8 +65,8 @@ def test_the_database_knows_the_same_states_as_the_code(
     } - {"SUCCEEDED", "SUPERSEDED"}
 
 
-def test_illegal_steps_of_a_file_are_rejected_by_the_database(ledger: Ledger, ledger_url: str) -> None:
-    ledger.register(many(2))
+def test_illegal_transitions_of_a_file_are_rejected_by_the_database(ledger: Ledger, ledger_url: str) -> None:
+    ledger.files.register(many(2))
     publish(ledger, claim_some(ledger))
 
     with pytest.raises(IntegrityError, match=r"file \d+ can't go from SUCCEEDED to PENDING"):
@@ -68,16 +77,16 @@ def test_illegal_steps_of_a_file_are_rejected_by_the_database(ledger: Ledger, le
         )
 
 
-def test_illegal_steps_of_a_batch_are_rejected_by_the_database(ledger: Ledger, ledger_url: str) -> None:
-    ledger.register(many(1))
+def test_illegal_transitions_of_a_batch_are_rejected_by_the_database(ledger: Ledger, ledger_url: str) -> None:
+    ledger.files.register(many(1))
     publish(ledger, claim_some(ledger))
 
     with pytest.raises(IntegrityError, match="can't go from PUBLISHED to CLAIMED"):
         run_sql(ledger_url, "UPDATE batch SET state = 'CLAIMED', finished_at = NULL")
 
 
-def test_files_can_neither_be_deleted_nor_begin_half_way(ledger: Ledger, ledger_url: str) -> None:
-    ledger.register(many(1))
+def test_files_can_neither_be_deleted_nor_start_in_another_state(ledger: Ledger, ledger_url: str) -> None:
+    ledger.files.register(many(1))
 
     with pytest.raises(IntegrityError, match="never deleted"):
         run_sql(ledger_url, "DELETE FROM file_processing_status")
@@ -105,7 +114,7 @@ def test_files_can_neither_be_deleted_nor_begin_half_way(ledger: Ledger, ledger_
     ],
 )
 def test_a_row_that_contradicts_itself_is_rejected(ledger: Ledger, ledger_url: str, change: str) -> None:
-    ledger.register(many(1))
+    ledger.files.register(many(1))
     publish(ledger, claim_some(ledger))
 
     with pytest.raises(IntegrityError, match="violates check constraint"):
@@ -113,15 +122,15 @@ def test_a_row_that_contradicts_itself_is_rejected(ledger: Ledger, ledger_url: s
 
 
 def test_each_transition_leaves_an_event(ledger: Ledger, ledger_url: str) -> None:
-    ledger.register(many(1))
+    ledger.files.register(many(1))
     first = claim_some(ledger)
     file_id = first.files[0].file_id
-    ledger.fail(first, TransientError("busy"), max_attempts=5)
-    let_retries_come(ledger_url)
+    ledger.claims.fail(first, TransientError("busy"), max_attempts=5)
+    end_backoffs(ledger_url)
     second = claim_some(ledger)
     publish(ledger, second)
 
-    events = ledger.events(file_id)
+    events = ledger.files.history(file_id)
 
     assert [(event.from_state, event.to_state, event.batch_id, event.detail) for event in events] == [
         (FileState.PENDING, FileState.PROCESSING, first.batch_id, None),
@@ -133,13 +142,13 @@ def test_each_transition_leaves_an_event(ledger: Ledger, ledger_url: str) -> Non
 
 
 def test_the_running_totals_are_the_sums_over_the_files(ledger: Ledger, ledger_url: str) -> None:
-    ledger.register(many(30))
-    ledger.register(many(30, etag="v2", size=7, lane=Lane.HISTORY))
+    ledger.files.register(many(30))
+    ledger.files.register(many(30, etag="v2", size=7, lane=Lane.HISTORY))
     for number in range(6):
         claim = claim_some(ledger, max_files=6)
         publish(ledger, claim, outcome_of(claim.files[number], Outcome.REFUSED, error="bad"))
-    ledger.release(claim_some(ledger, max_files=3), "enough")
-    ledger.archived([task.file_id for task in ledger.awaiting_archive(limit=11)])
+    ledger.claims.release(claim_some(ledger, max_files=3), "enough")
+    ledger.archive.mark_archived([task.file_id for task in ledger.archive.pending(limit=11)])
 
     keys = "processing_status, archive_state, lane"
     sums = "coalesce(sum({0}), 0)"
@@ -151,15 +160,15 @@ def test_the_running_totals_are_the_sums_over_the_files(ledger: Ledger, ledger_u
     ) == run_sql(ledger_url, f"{files} FROM file_processing_status GROUP BY {keys} ORDER BY {keys}")
 
 
-def test_the_backlog_is_the_sum_over_the_files_that_wait(ledger: Ledger, ledger_url: str) -> None:
-    ledger.register(found(number, expected=(LIVE, TEST, None)[number % 3]) for number in range(30))
+def test_the_backlog_is_the_sum_over_the_waiting_files(ledger: Ledger, ledger_url: str) -> None:
+    ledger.files.register(discovered(number, expected=(LIVE, TEST, None)[number % 3]) for number in range(30))
     publish(ledger, claim_some(ledger, max_files=7))
-    ledger.fail(claim_some(ledger, max_files=8), TransientError("busy"), max_attempts=5)
-    ledger.release(claim_some(ledger, max_files=5), "enough")
+    ledger.claims.fail(claim_some(ledger, max_files=8), TransientError("busy"), max_attempts=5)
+    ledger.claims.release(claim_some(ledger, max_files=5), "enough")
     claim_some(ledger, max_files=1)
 
-    assert ledger.fold_backlog(most=1) > 0
-    ledger.release(claim_some(ledger, max_files=3), "enough")
+    assert ledger.upkeep.fold_backlog(most=1) > 0
+    ledger.claims.release(claim_some(ledger, max_files=3), "enough")
 
     keys = "processing_status, lane, expected_date, expected_mode"
     waiting = "processing_status IN ('PENDING', 'FAILED')"
@@ -172,13 +181,14 @@ def test_the_backlog_is_the_sum_over_the_files_that_wait(ledger: Ledger, ledger_
         f"SELECT {keys}, count(*), sum(size_bytes) FROM file_processing_status WHERE {waiting} "
         f"GROUP BY {keys} ORDER BY {keys}",
     )
-    assert ledger.fold_backlog() == 0, "too few changes to fold"
+    assert ledger.upkeep.fold_backlog() == 0, "too few changes to fold"
 
 
 def test_every_query_can_be_prepared(ledger_url: str) -> None:
     engine = create_engine(ledger_url)
     with engine.begin() as connection:
         connection.execute(query("prepare_arrivals"))
+        connection.execute(query("prepare_committed"))
         for name in sorted(all_queries().keys() - UTILITIES):
             prepare(connection, name)
         for name in ("lock_contract", "lock_commits"):
@@ -189,11 +199,11 @@ def test_every_query_can_be_prepared(ledger_url: str) -> None:
 def prepare(connection: Connection, name: str) -> None:
     compiled = str(query(name).compile(connection))
     numbers: dict[str, int] = {}
-    sql = re.sub(r"%\((\w+)\)s", lambda found: f"${numbers.setdefault(found[1], len(numbers) + 1)}", compiled)
+    sql = re.sub(r"%\((\w+)\)s", lambda match: f"${numbers.setdefault(match[1], len(numbers) + 1)}", compiled)
     connection.exec_driver_sql(f"PREPARE {name} AS {sql.replace('%%', '%')}", execution_options={"no_parameters": True})
 
 
-def test_every_query_is_called_from_exactly_one_place() -> None:
+def test_every_query_has_exactly_one_caller() -> None:
     calls: Counter[str] = Counter()
     for source in Path(lake_pipeline.ledger.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
@@ -206,7 +216,7 @@ def test_every_query_is_called_from_exactly_one_place() -> None:
 
 
 BATCH = {"batch_id": "00000000-0000-0000-0000-000000000000"}
-REFUSED = {"states": ["FAILED", "QUARANTINED"], "reason": None, "pattern": None, "parser_version": None}
+FAILED_FILES = {"states": ["FAILED", "QUARANTINED"], "reason": None, "pattern": None, "parser_version": None}
 
 PLANS: list[tuple[str, dict[str, Any], str]] = [
     (
@@ -226,7 +236,7 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
         "file_claim_order_in_partition",
     ),
     ("pending_by_partition", {"limit": 25}, "file_retry"),
-    ("pending_unplaced", {}, "file_retry"),
+    ("pending_unpartitioned", {}, "file_retry"),
     ("lock_files_of_claim", BATCH, "file_of_claim"),
     ("awaiting_archive", {"limit": 500}, "file_awaiting_archive"),
     (
@@ -235,31 +245,31 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
         "file_awaiting_archive",
     ),
     ("mark_archived", {"file_ids": list(range(500))}, "file_awaiting_archive"),
-    ("events", {"file_id": 1}, "file_event_pkey"),
+    ("file_history", {"file_id": 1}, "file_event_pkey"),
     ("ids_of_claim", BATCH, "file_of_claim"),
     ("settle_files", {**BATCH, "outcomes": '[{"file_id": 1}]', "parser_version": "1"}, "file_of_claim"),
     ("release_files", BATCH, "file_of_claim"),
     ("reclaim_files", {**BATCH, "max_lost": 5, "message": "gone"}, "file_of_claim"),
-    ("note_engine_run_on_files", {**BATCH, "run_id": "jr_1"}, "file_of_claim"),
+    ("record_engine_run_on_files", {**BATCH, "run_id": "jr_1"}, "file_of_claim"),
     ("other_versions", BATCH, "file_identity"),
-    ("step_back", {**BATCH, "owner": "me", "file_ids": [1], "whys": ["why"]}, "file_of_claim"),
-    ("supersede_files", {"file_ids": [1, 2], "why": "why", "states": ["PENDING"]}, "file_processing_status_pkey"),
+    ("withdraw_files", {**BATCH, "owner": "me", "file_ids": [1], "reasons": ["reason"]}, "file_of_claim"),
+    ("supersede_files", {"file_ids": [1, 2], "reason": "reason", "states": ["PENDING"]}, "file_processing_status_pkey"),
     ("settle_rebuilt", {**BATCH, "outcomes": '[{"file_id": 1}]', "parser_version": "1"}, "file_processing_status_pkey"),
     ("versions_of", {"key": "k", "file_id": 7}, "file_identity"),
     ("sources_of_partitions", {"days": [LIVE.day], "modes": [LIVE.mode_key]}, "file_processing_status_pkey"),
     ("files_by_key", {"s3_key": "k", "etag": "e", "times_back": 0, "limit": 500}, "file_identity"),
-    ("refused", REFUSED, "file_refused"),
-    ("bring_back", {**REFUSED, "after": 0, "limit": 500}, "file_refused"),
-    ("hurry", {"days": [LIVE.day, TEST.day], "modes": [LIVE.mode_key, TEST.mode_key]}, "file_retry"),
+    ("failed_files", FAILED_FILES, "file_refused"),
+    ("retry_files", {**FAILED_FILES, "after": 0, "limit": 500}, "file_refused"),
+    ("retry_now", {"days": [LIVE.day, TEST.day], "modes": [LIVE.mode_key, TEST.mode_key]}, "file_retry"),
 ]
 
 
 @pytest.fixture(scope="module")
 def large_ledger_url(postgres: str) -> Any:
-    """A ledger of 50,000 files in both lanes, some of them finished, failed or refused.
+    """A ledger of 50,000 files in both lanes, some of them finished, failed or quarantined.
 
-    Many more refused than failed: the index of both would be as good as the one of the failed ones, and the sample
-    that ANALYZE takes would decide. Vacuumed as autovacuum would, which counts what is in each index.
+    Many more are quarantined than failed. Otherwise the index of both would be as good as that of the failed files, and
+    the sample of ANALYZE would decide. Vacuumed as by autovacuum, which counts the entries of each index.
     """
     engine = create_engine(postgres).execution_options(isolation_level="AUTOCOMMIT")
     admin = create_engine(engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
@@ -267,8 +277,8 @@ def large_ledger_url(postgres: str) -> Any:
     with admin.connect() as connection:
         connection.execute(text("CREATE DATABASE large_ledger TEMPLATE template_ledger STRATEGY file_copy"))
         ledger = Ledger(url)
-        ledger.register(
-            found(
+        ledger.files.register(
+            discovered(
                 number,
                 lane=Lane(number % 10 > 0),
                 expected=(LIVE, TEST, None)[number % 3],
@@ -278,11 +288,11 @@ def large_ledger_url(postgres: str) -> Any:
         )
         for _ in range(3):
             publish(ledger, claim_some(ledger, max_files=1000))
-        ledger.fail(claim_some(ledger, max_files=300), TransientError("busy"), max_attempts=5)
+        ledger.claims.fail(claim_some(ledger, max_files=300), TransientError("busy"), max_attempts=5)
         for _ in range(3):
-            ledger.fail(claim_some(ledger, max_files=1000), TransientError("busy"), max_attempts=0)
-        with ledger.transaction() as inside:
-            # VACUUM wants no transaction around it.
+            ledger.claims.fail(claim_some(ledger, max_files=1000), TransientError("busy"), max_attempts=0)
+        with ledger.database.transaction() as inside:
+            # VACUUM can't run inside a transaction.
             inside.execute(text("COMMIT"))
             inside.execute(text("VACUUM ANALYZE"))
         yield url
@@ -305,31 +315,63 @@ def test_the_constant_revision_is_the_newest_migration() -> None:
     assert head_revision() == REVISION
 
 
-def test_a_migrated_database_is_left_alone(ledger_url: str) -> None:
+def test_migrations_create_the_schema_of_schema_sql(ledger_url: str) -> None:
+    expected_url = make_url(ledger_url).set(database="from_schema_sql").render_as_string(hide_password=False)
+    admin = create_engine(make_url(ledger_url).set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE from_schema_sql"))
+        try:
+            run_script(expected_url, SCHEMA.read_text(encoding="utf-8"))
+            run_sql(ledger_url, f"DROP TABLE {VERSION_TABLE}")
+            assert catalog(ledger_url) == catalog(expected_url)
+        finally:
+            connection.execute(text("DROP DATABASE from_schema_sql WITH (FORCE)"))
+    admin.dispose()
+
+
+def run_script(url: str, script: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(script, execution_options={"no_parameters": True})
+    engine.dispose()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0013", "0001_baseline"])
+def test_a_ledger_from_before_the_first_release_is_refused_with_what_to_do(ledger_url: str, revision: str) -> None:
+    run_sql(ledger_url, "UPDATE ledger_revision SET version_num = :revision", revision=revision)
+
+    for use in (Ledger(ledger_url).views.status, partial(migrate, ledger_url)):
+        with pytest.raises(LedgerOutdated, match="before the first release, and can't be migrated") as refused:
+            use()
+        assert "Start over with an empty database" in str(refused.value)
+    assert current_revision(ledger_url) == revision
+
+
+def test_migrating_a_current_database_changes_nothing(ledger_url: str) -> None:
     assert migrate(ledger_url) == (REVISION, REVISION)
     assert current_revision(ledger_url) == REVISION
 
 
-def test_a_database_without_a_ledger_asks_for_a_migration(ledger_url: str) -> None:
+def test_a_database_without_a_ledger_is_refused_with_the_command_to_run(ledger_url: str) -> None:
     run_sql(ledger_url, "DROP TABLE ledger_revision")
 
     with pytest.raises(LedgerOutdated, match="Run `lake ledger migrate`"):
-        Ledger(ledger_url).status()
+        Ledger(ledger_url).views.status()
     assert current_revision(ledger_url) is None
 
 
-def test_a_ledger_of_a_newer_program_is_not_touched(ledger_url: str) -> None:
+def test_a_ledger_of_a_newer_version_is_refused(ledger_url: str) -> None:
     run_sql(ledger_url, "UPDATE ledger_revision SET version_num = '9999'")
 
     with pytest.raises(LedgerOutdated, match="newer version"):
-        Ledger(ledger_url).status()
+        Ledger(ledger_url).views.status()
     with pytest.raises(LedgerOutdated, match="newer version"):
         migrate(ledger_url)
 
 
-def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+def test_an_unreachable_server_is_reported_without_its_password() -> None:
     with pytest.raises(LedgerUnavailable) as caught:
-        Ledger("postgresql://me:secret@127.0.0.1:1/lake").status()
+        Ledger("postgresql://me:secret@127.0.0.1:1/lake").views.status()
 
     assert "LAKE_LEDGER_URL" in str(caught.value)
     assert "127.0.0.1:1" in str(caught.value)
@@ -338,22 +380,22 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://me:secret@host/db", "postgresql://me:secret@host:port/db"])
-def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
+def test_an_invalid_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(SettingsError, match="LAKE_LEDGER_URL") as caught:
         Ledger(url)
 
     assert "secret" not in str(caught.value)
 
 
-def test_a_cut_connection_is_unavailable_and_then_available_again(ledger: Ledger, ledger_url: str) -> None:
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lake_pipeline'"
+def test_after_a_lost_connection_the_ledger_is_available_again(ledger: Ledger, ledger_url: str) -> None:
+    terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lake_pipeline'"
 
-    def be_cut_off() -> None:
-        with ledger.transaction() as connection:
-            run_sql(ledger_url, cut)
+    def lose_the_connection() -> None:
+        with ledger.database.transaction() as connection:
+            run_sql(ledger_url, terminate)
             connection.execute(text("SELECT 1"))
 
     with pytest.raises(LedgerUnavailable, match="Nothing was written"):
-        be_cut_off()
+        lose_the_connection()
 
-    assert ledger.status().archived == 0
+    assert ledger.views.status().archived == 0

@@ -1,4 +1,4 @@
-"""Every published file is readable together with every other: by pyarrow, DuckDB and Spark, the same rows."""
+"""pyarrow, DuckDB and Spark read all published files together, with the same rows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pyspark.sql.functions import unix_micros
 
 from lake_pipeline.contract.rules_file import rules_from_toml
 from lake_pipeline.ledger.ledger import Ledger
-from lake_pipeline_tests.factories import OPTIONS, ndjson
-from lake_pipeline_tests.lakes import ingest, lake_at, land
+from lake_pipeline_tests.support.factories import OPTIONS, ndjson
+from lake_pipeline_tests.support.lakes import ingest, lake_at, land
 
 RULES = rules_from_toml("""
 max_depth = 4
@@ -36,7 +36,7 @@ keep = "json"
 type = "string"
 """)
 
-PLACE = pa.schema([("year", pa.int32()), ("month", pa.int32()), ("day", pa.int32()), ("mode", pa.string())])
+PARTITION = pa.schema([("year", pa.int32()), ("month", pa.int32()), ("day", pa.int32()), ("mode", pa.string())])
 
 BATCHES: list[list[dict[str, Any]]] = [
     [
@@ -63,7 +63,7 @@ BATCHES: list[list[dict[str, Any]]] = [
 
 @pytest.fixture
 def folder(tmp_path: Path, ledger: Ledger) -> Path:
-    """The curated files of a lake whose contract grew with each batch, and became wider."""
+    """The curated files of a lake whose contract evolved and was widened with each batch."""
     lake = lake_at(tmp_path, ledger, options=replace(OPTIONS, rules=RULES))
     for number, batch in enumerate(BATCHES):
         records = [{"event_time": f"2026-02-0{3 + number}", "mode": "live", **record} for record in batch]
@@ -75,26 +75,26 @@ def folder(tmp_path: Path, ledger: Ledger) -> Path:
 
 def by_pyarrow(folder: Path) -> list[dict[str, Any]]:
     files = sorted(map(str, folder.rglob("*.parquet")))
-    schema = pa.unify_schemas([*(pq.read_schema(file) for file in files), PLACE])
-    places = ds.partitioning(PLACE, flavor="hive")
+    schema = pa.unify_schemas([*(pq.read_schema(file) for file in files), PARTITION])
+    partitioning = ds.partitioning(PARTITION, flavor="hive")
     return in_order(
-        ds.dataset(files, schema, partitioning=places, partition_base_dir=str(folder)).to_table().to_pylist()
+        ds.dataset(files, schema, partitioning=partitioning, partition_base_dir=str(folder)).to_table().to_pylist()
     )
 
 
 def by_duckdb(folder: Path) -> list[dict[str, Any]]:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    found = connection.sql(
+    relation = connection.sql(
         f"FROM read_parquet('{folder}/**/*.parquet', union_by_name = true, hive_partitioning = true)"
     )
-    return in_order(found.to_arrow_table().to_pylist())
+    return in_order(relation.to_arrow_table().to_pylist())
 
 
 def by_spark(folder: Path, spark: SparkSession) -> list[dict[str, Any]]:
-    """Moments as microseconds on the way: what pyspark makes of them begins with the year 2."""
-    found = spark.read.option("mergeSchema", "true").parquet(str(folder)).withColumn("at", unix_micros("at"))
-    rows = [{name: plain(row[name]) for name in row.__fields__} for row in found.collect()]
+    """Timestamps are read as microseconds, since pyspark supports them only from the year 2 on."""
+    frame = spark.read.option("mergeSchema", "true").parquet(str(folder)).withColumn("at", unix_micros("at"))
+    rows = [{name: plain(row[name]) for name in row.__fields__} for row in frame.collect()]
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     for row in rows:
         row["at"] = None if row["at"] is None else epoch + timedelta(microseconds=row["at"])
@@ -102,19 +102,19 @@ def by_spark(folder: Path, spark: SparkSession) -> list[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """A value of Spark as Arrow has it."""
+    """A Spark value in the form of Arrow."""
     if isinstance(value, Row):
         return {name: plain(value[name]) for name in value.__fields__}
     return [plain(child) for child in value] if isinstance(value, list) else value
 
 
 def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows by file and record. DuckDB takes `day=03` for text."""
+    """The rows by file and record. DuckDB reads `day=03` as text."""
     days = [{**row, **{name: int(row[name]) for name in ("year", "month", "day")}} for row in rows]
     return sorted(days, key=lambda row: (row["_file_id"], row["_record"]))
 
 
-def test_all_readers_give_the_same_rows_of_a_lake_whose_contract_grew_and_widened(
+def test_all_readers_return_the_same_rows_after_schema_evolution_and_widening(
     folder: Path, spark: SparkSession
 ) -> None:
     rows = by_pyarrow(folder)

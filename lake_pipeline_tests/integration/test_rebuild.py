@@ -1,4 +1,4 @@
-"""Rebuilding and forgetting: exactly what was asked for is replaced or gone, in one publish, or nothing is."""
+"""Rebuild and forget: exactly the chosen rows are replaced or removed, in one publication, or nothing changes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from click.testing import CliRunner
 
 from lake_pipeline.cli import main
 from lake_pipeline.errors import PermanentError
-from lake_pipeline.ingest.archive import archive_originals
-from lake_pipeline.ingest.batch import ingest_all
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.forget import forget, lineage
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.publish import roll_forward
-from lake_pipeline.ingest.rebuild import published_partitions, rebuild
-from lake_pipeline.ingest.stripping import Stripping
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import FileState
-from lake_pipeline_tests.factories import OPTIONS, ndjson
-from lake_pipeline_tests.lakes import (
+from lake_pipeline.usecases.batches.forget import forget
+from lake_pipeline.usecases.batches.ingest import ingest_all
+from lake_pipeline.usecases.batches.rebuild import published_partitions, rebuild
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.publication.archive import archive_originals
+from lake_pipeline.usecases.publication.publish import roll_forward
+from lake_pipeline.usecases.reports.lineage import lineage
+from lake_pipeline.usecases.rewrites.remove_rows import RowRemoval
+from lake_pipeline_tests.support.factories import OPTIONS, ndjson
+from lake_pipeline_tests.support.lakes import (
     Interrupted,
     dying_half_published,
     ingest,
@@ -38,7 +39,7 @@ from lake_pipeline_tests.lakes import (
     published,
     quarantined,
 )
-from lake_pipeline_tests.ledger_builders import claim_some, expire_leases, run_sql
+from lake_pipeline_tests.support.ledger_builders import claim_some, expire_leases, run_sql
 
 FIRST, SECOND = PartitionKey(date(2026, 2, 1), "live"), PartitionKey(date(2026, 2, 2), "live")
 
@@ -56,12 +57,12 @@ def lake(ingested: Lake) -> Lake:
 
 
 def of_partition(lake: Lake, partition: PartitionKey) -> set[str]:
-    return {file.key for file in lake.ledger.curated_files([partition])}
+    return {file.key for file in lake.ledger.curated.files([partition])}
 
 
-def test_exactly_the_chosen_partition_is_replaced_in_one_publish(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_exactly_the_chosen_partition_is_replaced_in_one_publication(lake: Lake, root: Path, ledger_url: str) -> None:
     before, others = published(root), of_partition(lake, SECOND)
-    old, commit = of_partition(lake, FIRST), lake.ledger.last_commit()
+    old, commit = of_partition(lake, FIRST), lake.ledger.publication.last_commit()
 
     done = rebuild(lake, [FIRST])
 
@@ -71,11 +72,11 @@ def test_exactly_the_chosen_partition_is_replaced_in_one_publish(lake: Lake, roo
     assert of_partition(lake, SECOND) == others
     assert not of_partition(lake, FIRST) & old
     assert not any((root / key).exists() for key in old)
-    assert lake.ledger.last_commit() == commit + 1
+    assert lake.ledger.publication.last_commit() == commit + 1
     assert list(lake.store.pending()) == []
     assert is_sound(lake)
     [file] = run_sql(ledger_url, "SELECT file_id FROM file_processing_status WHERE s3_key = :key", key=SPANNING)
-    last = lake.ledger.events(file.file_id)[-1]
+    last = lake.ledger.files.history(file.file_id)[-1]
     assert (last.from_state, last.to_state, last.detail) == (
         FileState.SUCCEEDED,
         FileState.SUCCEEDED,
@@ -83,7 +84,7 @@ def test_exactly_the_chosen_partition_is_replaced_in_one_publish(lake: Lake, roo
     )
 
 
-def test_a_mended_parser_gives_its_rows_to_the_partition(lake: Lake, root: Path) -> None:
+def test_a_fixed_parser_gives_its_rows_to_the_partition(lake: Lake, root: Path) -> None:
     """Here the parser learns a mode for records without one; the file has rows in both partitions."""
     mended = replace(lake, options=replace(OPTIONS, mode_field="kind", default_mode="live"))
 
@@ -94,15 +95,15 @@ def test_a_mended_parser_gives_its_rows_to_the_partition(lake: Lake, root: Path)
     assert is_sound(lake)
 
 
-def test_rows_that_would_move_elsewhere_stop_the_rebuild_and_are_named(lake: Lake, root: Path) -> None:
-    before, files = published(root), lake.ledger.curated_files()
+def test_rows_that_would_move_to_other_partitions_stop_the_rebuild_and_are_named(lake: Lake, root: Path) -> None:
+    before, files = published(root), lake.ledger.curated.files()
     moved = replace(lake, options=replace(OPTIONS, mode_field="kind", default_mode="other"))
 
     with pytest.raises(PermanentError, match=r"2026-02-01\|other, 2026-02-02\|live, 2026-02-02\|other"):
         rebuild(moved, [FIRST])
 
     assert published(root) == before
-    assert lake.ledger.curated_files() == files
+    assert lake.ledger.curated.files() == files
     assert list(lake.store.pending()) == []
     assert is_sound(lake)
 
@@ -116,7 +117,7 @@ def test_rows_may_move_between_partitions_that_are_rebuilt_together(lake: Lake, 
     assert is_sound(lake)
 
 
-def test_originals_that_still_wait_for_the_archive_are_read_where_they_are(root: Path, ledger: Ledger) -> None:
+def test_originals_that_are_not_archived_yet_are_read_from_the_landing_zone(root: Path, ledger: Ledger) -> None:
     land(root, FILES)
     blocker = root / "raw-json-data-processed"
     blocker.write_text("a file where the folder should be")
@@ -153,7 +154,7 @@ def test_what_others_publish_into_the_partition_meanwhile_stays(lake: Lake, root
     assert is_sound(lake)
 
 
-def test_a_version_that_is_replaced_meanwhile_is_not_brought_back(lake: Lake, root: Path) -> None:
+def test_a_version_that_is_replaced_during_the_rebuild_stays_replaced(lake: Lake, root: Path) -> None:
     def come() -> None:
         land(root, {SPANNING: ndjson({"event_time": "2026-02-01", "mode": "live", "n": 700})})
         ingest(lake)
@@ -186,10 +187,10 @@ def test_a_rebuild_that_dies_half_published_is_finished_by_the_next_worker(
     assert is_sound(lake)
 
 
-def test_who_waits_for_a_batch_that_died_half_published_finishes_it(
+def test_a_worker_that_waits_for_a_half_published_batch_of_a_dead_one_finishes_it(
     lake: Lake, root: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = lake.ledger.open_empty
+    opened = lake.ledger.claims.open_empty
 
     def opens_late(*arguments: Any, **named: Any) -> Any:
         monkeypatch.undo()
@@ -198,7 +199,7 @@ def test_who_waits_for_a_batch_that_died_half_published_finishes_it(
         expire_leases(ledger_url)
         return opened(*arguments, **named)
 
-    monkeypatch.setattr(lake.ledger, "open_empty", opens_late)
+    monkeypatch.setattr(lake.ledger.claims, "open_empty", opens_late)
     forget(lake, SPANNING)
 
     assert [row["n"] for row in published(root)] == [100]
@@ -216,7 +217,7 @@ def test_quarantined_records_of_a_rebuilt_file_are_there_once(lake: Lake, root: 
         assert is_sound(lake)
 
 
-def test_quarantined_records_of_a_forgotten_file_go_and_those_of_its_neighbours_stay(lake: Lake, root: Path) -> None:
+def test_quarantined_records_of_a_forgotten_file_go_and_those_of_its_neighbors_stay(lake: Lake, root: Path) -> None:
     broken = {f"2026/week07/{name}.json": FILES[ALONE] + ndjson({"mode": "live"}) for name in "ab"}
     land(root, broken)
     ingest(lake)
@@ -238,18 +239,20 @@ def test_a_file_whose_quarantined_records_have_expired_is_rebuilt(lake: Lake, ro
     assert is_sound(lake)
 
 
-def test_nothing_published_is_nothing_to_rebuild(lake: Lake) -> None:
+def test_a_partition_without_published_files_has_nothing_to_rebuild(lake: Lake) -> None:
     assert rebuild(lake, [PartitionKey(date(2020, 1, 1), "live")]) is None
 
 
-def test_a_day_stands_for_its_modes_and_nonsense_is_explained(lake: Lake) -> None:
+def test_a_day_means_all_its_modes_and_invalid_text_is_refused(lake: Lake) -> None:
     assert published_partitions(lake, ["2026-02-01"]) == [FIRST]
     assert published_partitions(lake, [str(SECOND), FIRST.path, "2026-02-01"]) == [FIRST, SECOND]
     with pytest.raises(PermanentError, match="all modes"):
         published_partitions(lake, ["last week"])
 
 
-def test_a_forgotten_file_leaves_every_partition_and_never_comes_back(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_a_forgotten_file_leaves_every_partition_and_is_not_discovered_again(
+    lake: Lake, root: Path, ledger_url: str
+) -> None:
     before = lineage(lake, SPANNING)
     assert before.rows == 6
     assert {link.partition for link in before.links} == {FIRST, SECOND}
@@ -263,13 +266,13 @@ def test_a_forgotten_file_leaves_every_partition_and_never_comes_back(lake: Lake
         ledger_url, "SELECT file_id, processing_status FROM file_processing_status WHERE s3_key = :key", key=SPANNING
     )
     assert file.processing_status == "SUPERSEDED"
-    assert lake.ledger.events(file.file_id)[-1].detail == "forgotten by an operator"
+    assert lake.ledger.files.history(file.file_id)[-1].detail == "forgotten by an operator"
     assert (root / "raw-json-data-processed" / SPANNING).exists()
     assert ingest(lake) == []
     assert is_sound(lake)
-    with pytest.raises(PermanentError, match="replaced or forgotten before"):
+    with pytest.raises(PermanentError, match="already replaced or forgotten"):
         forget(lake, SPANNING)
-    with pytest.raises(PermanentError, match="knows no file"):
+    with pytest.raises(PermanentError, match="has no file"):
         forget(lake, "nothing.json")
 
 
@@ -283,31 +286,31 @@ def test_a_file_that_was_never_published_can_be_forgotten(lake: Lake, root: Path
     assert is_sound(lake)
 
 
-def test_a_file_in_the_hands_of_a_worker_is_not_forgotten(lake: Lake, root: Path) -> None:
+def test_a_file_that_a_worker_holds_is_not_forgotten(lake: Lake, root: Path) -> None:
     land(root, {"2026/week06/new.json": ndjson({"event_time": "2026-02-01", "mode": "live", "n": 1})})
     discover(lake)
     claim = claim_some(lake.ledger)
 
     with pytest.raises(PermanentError, match="lake release"):
         forget(lake, "2026/week06/new.json")
-    lake.ledger.renew(claim)
+    lake.ledger.claims.renew(claim)
 
 
 NEW = {"2026/week06/new.json": ndjson({"event_time": "2026-02-01", "mode": "live", "n": 1}, {"n": 2})}
 
 
 def forget_while(lake: Lake, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Forget the file of `NEW`; after the look at its rows, and before that is recorded, something happens."""
-    real = Stripping.unquarantined
+    """Forget the file of `NEW`; `happens` runs after its rows were looked up and before the manifest is recorded."""
+    real = RowRemoval.quarantine_without
     once = iter([happens])
 
-    def then(self: Stripping, file_ids: Collection[int]) -> Any:
-        found = real(self, file_ids)
+    def then(self: RowRemoval, file_ids: Collection[int]) -> Any:
+        data_files = real(self, file_ids)
         for happen in once:
             happen()
-        return found
+        return data_files
 
-    monkeypatch.setattr(Stripping, "unquarantined", then)
+    monkeypatch.setattr(RowRemoval, "quarantine_without", then)
     forget(lake, *NEW)
 
 
@@ -351,7 +354,7 @@ def test_a_file_that_is_claimed_while_it_is_being_forgotten_is_waited_for(
     assert is_sound(lake)
 
 
-def test_a_file_is_out_of_reach_of_workers_once_its_forgetting_is_recorded(
+def test_no_worker_can_claim_a_file_once_its_removal_is_recorded(
     lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(root, NEW)
@@ -362,7 +365,7 @@ def test_a_file_is_out_of_reach_of_workers_once_its_forgetting_is_recorded(
         claims.extend(ingest_all(lake))
         roll_forward(lake, *rest)
 
-    monkeypatch.setattr("lake_pipeline.ingest.forget.roll_forward", claims_first)
+    monkeypatch.setattr("lake_pipeline.usecases.publication.transaction.roll_forward", claims_first)
     forget(lake, *NEW)
 
     assert claims == []
@@ -380,12 +383,12 @@ def test_the_commands_say_what_they_did(
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
-    told = run("rebuild", "2026-02-02")["rebuilt"]
-    assert (told["partitions"], told["files"], told["rows"]) == (["2026-02-02|live"], 2, 4)
-    told = run("forget", ALONE, "--dry-run")
-    assert (told["rows"], told["forgotten"], told["versions"][0]["state"]) == (1, None, "SUCCEEDED")
-    told = run("forget", str(told["versions"][0]["file_id"]))
-    assert (told["rows"], told["forgotten"]["rewritten"] + told["forgotten"]["deleted"]) == (1, 1)
+    output = run("rebuild", "2026-02-02")["rebuilt"]
+    assert (output["partitions"], output["files"], output["rows"]) == (["2026-02-02|live"], 2, 4)
+    output = run("forget", ALONE, "--dry-run")
+    assert (output["rows"], output["forgotten"], output["versions"][0]["state"]) == (1, None, "SUCCEEDED")
+    output = run("forget", str(output["versions"][0]["file_id"]))
+    assert (output["rows"], output["forgotten"]["rewritten"] + output["forgotten"]["deleted"]) == (1, 1)
     assert run("rebuild", "2020-01-01") == {"rebuilt": None}
     shown = CliRunner().invoke(main, ["forget", SPANNING, "--dry-run"])
     assert (

@@ -1,4 +1,4 @@
-"""Engine runs that outlive their worker: adopted while they live, started anew only when they are gone."""
+"""Engine runs that outlive their worker: adopted while alive, started again only if they are gone."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ import pytest
 
 from lake_pipeline.convert.request import RemoteEngine
 from lake_pipeline.errors import ContractMoved, LeaseLost, TransientError
-from lake_pipeline.ingest import batch as batches
-from lake_pipeline.ingest import rebuild as rebuilding
-from lake_pipeline.ingest.batch import ingest_all, ingest_batch
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.fsck.audit import Audit
-from lake_pipeline.ingest.fsck.findings import Problem
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.rebuild import rebuild
-from lake_pipeline.ingest.reconcile import recover
+from lake_pipeline.ledger.claims import Claims
 from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.ledger.publication import Publication
 from lake_pipeline.model.states import FileState
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import is_sound, lake_at, land, published
-from lake_pipeline_tests.ledger_builders import expire_leases, run_sql
-from lake_pipeline_tests.remote_runs import ProcessRuns
+from lake_pipeline.usecases.batches.ingest import ingest_all, ingest_batch, process_claim
+from lake_pipeline.usecases.batches.rebuild import rebuild
+from lake_pipeline.usecases.batches.rebuild_scope import look
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.fsck.audit import Audit
+from lake_pipeline.usecases.fsck.findings import Problem
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.recovery.reconcile import recover
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import is_sound, lake_at, land, published
+from lake_pipeline_tests.support.ledger_builders import expire_leases, run_sql
+from lake_pipeline_tests.support.remote_runs import ProcessRuns
 
 RECORDS = [{"event_time": "2026-02-03", "mode": "live", "n": number} for number in range(5)]
 
@@ -61,8 +62,8 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def killed_while_its_run_lives(root: Path, runs: Path, url: str, work: str = "ingest") -> str:
-    """A worker that is killed once its run is noted; returns the id of the run, which waits."""
-    command = [sys.executable, "-m", "lake_pipeline_tests.remote_runs", work, str(root), url, str(runs)]
+    """Kill a worker once the id of its run is stored; returns that id. The run waits."""
+    command = [sys.executable, "-m", "lake_pipeline_tests.support.remote_runs", work, str(root), url, str(runs)]
     worker = subprocess.Popen(command)
     noted = "SELECT FROM batch WHERE external_run_id IS NOT NULL AND state = 'CLAIMED'"
     wait_for(lambda: worker.poll() is not None or run_sql(url, noted))
@@ -72,7 +73,7 @@ def killed_while_its_run_lives(root: Path, runs: Path, url: str, work: str = "in
     return run_id
 
 
-def test_an_engine_is_told_apart_by_what_it_can_do(lake: Lake, root: Path, ledger: Ledger) -> None:
+def test_a_remote_engine_is_recognized_by_its_methods(lake: Lake, root: Path, ledger: Ledger) -> None:
     assert isinstance(lake.engine, RemoteEngine)
     assert not isinstance(lake_at(root, ledger).engine, RemoteEngine)
 
@@ -82,7 +83,7 @@ def test_a_run_whose_worker_was_killed_is_adopted_and_not_started_twice(
 ) -> None:
     killed_while_its_run_lives(root, runs, ledger_url)
     recover(lake)
-    assert lake.ledger.status().files[FileState.PROCESSING] == 1, "what lives is not given back"
+    assert lake.ledger.views.status().files[FileState.PROCESSING] == 1, "what lives is not released"
     (runs / "go").touch()
     (result,) = ingest_all(lake)
     assert (result.succeeded, result.error) == (1, None)
@@ -100,7 +101,7 @@ def test_a_run_that_ended_meanwhile_is_not_done_again(lake: Lake, root: Path, ru
     assert len(published(root)) == 5
 
 
-def test_a_run_that_died_with_its_worker_is_started_anew(lake: Lake, root: Path, runs: Path, ledger_url: str) -> None:
+def test_a_run_that_died_with_its_worker_is_started_again(lake: Lake, root: Path, runs: Path, ledger_url: str) -> None:
     run_id = killed_while_its_run_lives(root, runs, ledger_url)
     os.kill(int((runs / run_id / "pid").read_text()), signal.SIGKILL)
     wait_for(lambda: not ProcessRuns(root, runs).is_alive(run_id))
@@ -110,20 +111,20 @@ def test_a_run_that_died_with_its_worker_is_started_anew(lake: Lake, root: Path,
     assert len(published(root)) == 5
 
 
-def test_fsck_tells_of_a_batch_without_a_worker_once_its_run_is_gone_too(
+def test_fsck_reports_a_batch_without_a_worker_once_its_run_is_gone_too(
     lake: Lake, root: Path, runs: Path, ledger_url: str
 ) -> None:
     run_id = killed_while_its_run_lives(root, runs, ledger_url)
     assert list(Audit(lake=lake, repair=True).findings()) == []
-    assert lake.ledger.status().files[FileState.PROCESSING] == 1
+    assert lake.ledger.views.status().files[FileState.PROCESSING] == 1
     os.kill(int((runs / run_id / "pid").read_text()), signal.SIGKILL)
     wait_for(lambda: not ProcessRuns(root, runs).is_alive(run_id))
     [finding] = Audit(lake=lake, repair=True).findings()
     assert (finding.problem, finding.mended) == (Problem.STUCK, True)
-    assert lake.ledger.status().files[FileState.PENDING] == 1
+    assert lake.ledger.views.status().files[FileState.PENDING] == 1
 
 
-def test_another_engine_leaves_nothing_waiting_for_a_run_that_it_can_not_ask_about(
+def test_another_engine_gives_back_a_batch_whose_run_it_can_not_query(
     lake: Lake, root: Path, runs: Path, ledger: Ledger, ledger_url: str
 ) -> None:
     run_id = killed_while_its_run_lives(root, runs, ledger_url)
@@ -132,7 +133,7 @@ def test_another_engine_leaves_nothing_waiting_for_a_run_that_it_can_not_ask_abo
     (runs / run_id / "stopped").touch()
 
 
-def test_a_run_that_can_not_be_asked_about_now_is_left_alone(
+def test_a_run_whose_state_is_unknown_now_is_left_alone(
     lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed_while_its_run_lives(root, runs, ledger_url)
@@ -142,58 +143,58 @@ def test_a_run_that_can_not_be_asked_about_now_is_left_alone(
 
     monkeypatch.setattr(ProcessRuns, "is_alive", unavailable)
     recover(lake)
-    assert lake.ledger.status().files[FileState.PROCESSING] == 1
+    assert lake.ledger.views.status().files[FileState.PROCESSING] == 1
     (runs / "go").touch()
 
 
-def test_of_a_worker_that_wakes_up_and_its_heir_one_publishes_the_run_of_both(
+def test_a_resumed_worker_and_the_one_that_adopted_its_run_publish_it_once(
     lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The paused worker finds its lease lost, and does not take away the parts that its heir publishes."""
-    real = Ledger.record_manifest
+    """The paused worker loses its lease, and does not abort the parts that the other one publishes."""
+    real = Publication.record_manifest
     adopted = threading.Event()
 
-    def sleeps_first(self: Ledger, *rest: Any, **named: Any) -> int:
-        if threading.current_thread() is not heir:
+    def sleeps_first(self: Publication, *rest: Any, **named: Any) -> int:
+        if threading.current_thread() is not adopting:
             expire_leases(ledger_url)
-            heir.start()
+            adopting.start()
             assert adopted.wait(30)
         else:
             adopted.set()
             time.sleep(0.5)
         return real(self, *rest, **named)
 
-    def inherit() -> None:
+    def adopt() -> None:
         # Another process, as far as the ledger is concerned.
-        monkeypatch.setattr("lake_pipeline.ingest.reconcile.this_owner", lambda: "the heir")
+        monkeypatch.setattr("lake_pipeline.usecases.recovery.reconcile.this_owner", lambda: "the adopting worker")
         results.extend(ingest_all(replace(lake, ledger=Ledger(ledger_url))))
 
     results: list[object] = []
-    heir = threading.Thread(target=inherit)
-    monkeypatch.setattr(Ledger, "record_manifest", sleeps_first)
+    adopting = threading.Thread(target=adopt)
+    monkeypatch.setattr(Publication, "record_manifest", sleeps_first)
     runs.mkdir()
     (runs / "go").touch()
     with pytest.raises(LeaseLost):
         ingest_batch(lake)
-    heir.join()
+    adopting.join()
     assert len(results) == 1
     assert len(published(root)) == 5
     assert len(started(runs)) == 1
     assert list(Audit(lake=lake).findings()) == []
 
 
-def test_after_the_contract_moved_nobody_attaches_to_the_run_whose_parts_are_gone(
+def test_no_worker_attaches_to_a_run_whose_parts_were_aborted(
     lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Ledger.record_manifest
+    real = Publication.record_manifest
     moved = iter([True])
 
-    def moves_once(self: Ledger, *rest: Any, **named: Any) -> int:
+    def moves_once(self: Publication, *rest: Any, **named: Any) -> int:
         if next(moved, False):
             raise ContractMoved("another batch")
         return real(self, *rest, **named)
 
-    monkeypatch.setattr(Ledger, "record_manifest", moves_once)
+    monkeypatch.setattr(Publication, "record_manifest", moves_once)
     runs.mkdir()
     (runs / "go").touch()
     (result,) = ingest_all(lake)
@@ -211,13 +212,13 @@ def test_a_run_that_a_person_interrupts_is_stopped(lake: Lake, runs: Path, monke
         ingest_batch(lake)
     (run_id,) = started(runs)
     assert (runs / run_id / "stopped").exists()
-    assert lake.ledger.status().files[FileState.PENDING] == 1
+    assert lake.ledger.views.status().files[FileState.PENDING] == 1
 
 
 def test_a_run_whose_worker_was_killed_before_it_was_noted_is_found_and_adopted(
     lake: Lake, root: Path, runs: Path, ledger_url: str
 ) -> None:
-    run_id = killed_while_its_run_lives(root, runs, ledger_url, "ingest-and-note-nothing")
+    run_id = killed_while_its_run_lives(root, runs, ledger_url, "ingest-without-run-id")
     (runs / "go").touch()
 
     (result,) = ingest_all(lake)
@@ -229,10 +230,10 @@ def test_a_run_whose_worker_was_killed_before_it_was_noted_is_found_and_adopted(
     assert len(published(root)) == 5
 
 
-def test_where_nobody_can_look_for_a_run_now_its_batch_is_left_alone(
+def test_a_batch_is_left_alone_if_its_run_can_not_be_looked_up_now(
     lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_while_its_run_lives(root, runs, ledger_url, "ingest-and-note-nothing")
+    killed_while_its_run_lives(root, runs, ledger_url, "ingest-without-run-id")
 
     def unavailable(*_: object) -> None:
         raise TransientError("throttled")
@@ -240,7 +241,7 @@ def test_where_nobody_can_look_for_a_run_now_its_batch_is_left_alone(
     with monkeypatch.context() as patch:
         patch.setattr(ProcessRuns, "find", unavailable)
         assert list(ingest_all(lake)) == []
-    assert lake.ledger.status().files[FileState.PROCESSING] == 1
+    assert lake.ledger.views.status().files[FileState.PROCESSING] == 1
     (runs / "go").touch()
     list(ingest_all(lake))
     assert len(published(root)) == 5
@@ -249,7 +250,7 @@ def test_where_nobody_can_look_for_a_run_now_its_batch_is_left_alone(
 def test_a_run_whose_parts_are_gone_is_not_found_again(
     lake: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker ends between throwing the parts away and the next start."""
+    """The worker ends after it aborted the parts and before the next start."""
 
     def moves(*_: object, **__: object) -> int:
         raise ContractMoved("another batch")
@@ -262,9 +263,9 @@ def test_a_run_whose_parts_are_gone_is_not_found_again(
     real = ProcessRuns.start
     once = iter([real])
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "record_manifest", moves)
+        patch.setattr(Publication, "record_manifest", moves)
         patch.setattr(ProcessRuns, "start", lambda *rest: next(once, ends)(*rest))
-        patch.setattr(Ledger, "fail", lambda *_, **__: None)
+        patch.setattr(Claims, "fail", lambda *_, **__: None)
         ingest_batch(lake)
     expire_leases(ledger_url)
 
@@ -285,7 +286,7 @@ def whole(lake: Lake, runs: Path) -> Lake:
     return lake
 
 
-def test_the_run_of_a_rebuild_is_adopted_by_who_asks_for_the_same_again(
+def test_the_run_of_a_rebuild_is_adopted_by_the_next_rebuild_of_the_same_partitions(
     whole: Lake, root: Path, runs: Path, ledger_url: str
 ) -> None:
     before = published(root)
@@ -293,7 +294,7 @@ def test_the_run_of_a_rebuild_is_adopted_by_who_asks_for_the_same_again(
     recover(whole)
     (runs / "go").touch()
 
-    done = rebuild(whole, {file.partition for file in whole.ledger.curated_files()})
+    done = rebuild(whole, {file.partition for file in whole.ledger.curated.files()})
 
     assert done is not None
     assert (done.files, done.rows) == (1, 5)
@@ -305,40 +306,40 @@ def test_the_run_of_a_rebuild_is_adopted_by_who_asks_for_the_same_again(
 def test_the_run_of_a_rebuild_is_finished_by_the_next_ingest(
     whole: Lake, root: Path, runs: Path, ledger_url: str
 ) -> None:
-    before, old = published(root), whole.ledger.curated_files()
+    before, old = published(root), whole.ledger.curated.files()
     killed_while_its_run_lives(root, runs, ledger_url, "rebuild")
     (runs / "go").touch()
 
     assert list(ingest_all(whole)) == []
 
-    assert not {file.key for file in old} & {file.key for file in whole.ledger.curated_files()}
+    assert not {file.key for file in old} & {file.key for file in whole.ledger.curated.files()}
     assert published(root) == before
     assert is_sound(whole)
 
 
-def test_a_rebuild_of_files_that_are_others_now_is_given_up(
+def test_a_rebuild_whose_files_changed_is_given_up(
     whole: Lake, root: Path, runs: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed_while_its_run_lives(root, runs, ledger_url, "rebuild")
     (runs / "go").touch()
     land(root, {"2026/week06/late.json": ndjson({"event_time": "2026-02-03", "mode": "live", "n": 9})})
     discover(whole)
-    real = rebuilding._look
+    real = look
     seen: list[bool] = []
 
     def publishes_first(*arguments: Any) -> Any:
-        """Another worker publishes into the partition before the heir looks."""
+        """Another worker publishes into the partition before the adopting one looks."""
         if not seen:
             seen.append(True)
-            claim = whole.ledger.claim(
+            claim = whole.ledger.claims.take(
                 owner="another", max_files=9, max_bytes=1 << 20, lease_seconds=600, engine="in_process"
             )
             assert claim is not None
             other = lake_at(root, whole.ledger)
-            batches._process(other, claim, None, None)
+            process_claim(other, claim)
         return real(*arguments)
 
-    monkeypatch.setattr(rebuilding, "_look", publishes_first)
+    monkeypatch.setattr("lake_pipeline.usecases.batches.rebuild.look", publishes_first)
     list(ingest_all(whole))
 
     assert len(published(root)) == 6

@@ -1,4 +1,4 @@
-"""Retries: what comes back by itself, what an operator brings back, and what its history tells."""
+"""Retries: by the ledger after a backoff, and by an operator; the history has each of them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from sqlalchemy import text
 from lake_pipeline import __version__
 from lake_pipeline.cli import main
 from lake_pipeline.errors import LeaseLost, PermanentError, TransientError
-from lake_pipeline.ingest.batch import ingest_all
-from lake_pipeline.ingest.bring_back import release, retry
-from lake_pipeline.ingest.fsck.audit import Audit
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.verify import verify
 from lake_pipeline.ledger.ledger import Ledger
-from lake_pipeline.ledger.operating import RefusedFiles
-from lake_pipeline.ledger.settling import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, retry_seconds
+from lake_pipeline.ledger.operations import FailureFilter
+from lake_pipeline.ledger.settlement import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, retry_seconds
 from lake_pipeline.model.manifest import Outcome
 from lake_pipeline.model.states import BatchState, FileState
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, lake_at, land, published
-from lake_pipeline_tests.ledger_builders import (
+from lake_pipeline.usecases.batches.ingest import ingest_all
+from lake_pipeline.usecases.batches.retry import release, retry
+from lake_pipeline.usecases.checks.verify import verify
+from lake_pipeline.usecases.fsck.audit import Audit
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import ingest, lake_at, land, published
+from lake_pipeline_tests.support.ledger_builders import (
     CONTRACT,
     LIVE,
     TEST,
     claim_some,
+    discovered,
     file_row,
-    found,
     manifest_of,
     many,
     outcome_of,
@@ -51,13 +51,13 @@ def lake(empty_lake: Lake) -> Lake:
 
 
 @given(st.integers(min_value=1, max_value=10_000))
-def test_a_pause_doubles_within_its_bounds_and_never_ends_up_at_zero(attempts: int) -> None:
-    most = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, 40))
+def test_a_backoff_doubles_within_its_bounds_and_is_never_zero(attempts: int) -> None:
+    most = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, 40))
 
     assert most / 2 <= retry_seconds(attempts) <= most
 
 
-def test_a_crowd_that_failed_together_does_not_come_back_together() -> None:
+def test_files_that_failed_together_are_not_all_retried_at_the_same_time() -> None:
     pauses = {round(retry_seconds(5)) for _ in range(200)}
 
     assert len(pauses) > 50
@@ -71,34 +71,34 @@ def test_a_crowd_that_failed_together_does_not_come_back_together() -> None:
         (PermanentError("never"), FileState.QUARANTINED),
     ],
 )
-def test_the_class_of_an_error_decides_what_becomes_of_the_files(
+def test_the_class_of_an_error_decides_the_state_of_the_files(
     ledger: Ledger, ledger_url: str, error: Exception, state: FileState
 ) -> None:
-    ledger.register(many(1))
+    ledger.files.register(many(1))
     claim = claim_some(ledger)
 
-    ledger.fail(claim, error, max_attempts=5)
+    ledger.claims.fail(claim, error, max_attempts=5)
 
     row = file_row(ledger_url, claim.files[0].file_id)
     assert (row.processing_status, row.error_class, row.parser_version) == (state, type(error).__name__, __version__)
 
 
-def test_a_mended_file_comes_back_with_no_attempt_behind_it_and_a_whole_history(
+def test_a_retried_file_starts_with_no_attempts_and_keeps_its_history(
     lake: Lake, ledger_url: str, tmp_path: Path
 ) -> None:
     land(tmp_path / "lake", {"2026/week06/a.json": GOOD, "2026/week06/bad.json": BROKEN})
     ingest(lake)
     [bad] = run_sql(ledger_url, "SELECT * FROM file_processing_status WHERE processing_status = 'QUARANTINED'")
-    # The parser of the next version understands it: the bytes are what they are, so here the tolerance stands for it.
-    mended = lake_at(tmp_path / "lake", lake.ledger, options=lake.options.__class__(max_bad_share=1.0))
+    # A parser of the next version would read it. The bytes can not change, so a higher tolerance simulates that.
+    fixed = lake_at(tmp_path / "lake", lake.ledger, options=lake.options.__class__(max_bad_share=1.0))
 
-    assert retry(lake, RefusedFiles(pattern="*/bad.json")) == 1
+    assert retry(lake, FailureFilter(pattern="*/bad.json")) == 1
     row = file_row(ledger_url, bad.file_id)
     assert (row.processing_status, row.attempts, row.error_message, row.rows_read) == ("PENDING", 0, None, None)
-    [result] = ingest_all(mended)
+    [result] = ingest_all(fixed)
 
     assert (result.succeeded, result.rows_read, result.rows_quarantined) == (1, 3, 2)
-    steps = [(event.from_state, event.to_state) for event in lake.ledger.events(bad.file_id)]
+    steps = [(event.from_state, event.to_state) for event in lake.ledger.files.history(bad.file_id)]
     assert steps == [
         (FileState.PENDING, FileState.PROCESSING),
         (FileState.PROCESSING, FileState.QUARANTINED),
@@ -106,15 +106,15 @@ def test_a_mended_file_comes_back_with_no_attempt_behind_it_and_a_whole_history(
         (FileState.PENDING, FileState.PROCESSING),
         (FileState.PROCESSING, FileState.SUCCEEDED),
     ]
-    assert lake.ledger.events(bad.file_id)[2].detail == "brought back to be tried again"
-    status = lake.ledger.status()
+    assert lake.ledger.files.history(bad.file_id)[2].detail == "pending again, to be retried"
+    status = lake.ledger.views.status()
     assert status.rows_read == status.rows_published + status.rows_quarantined == 4
     assert len(published(tmp_path / "lake")) == 2
     assert [finding.text for finding in Audit(lake=lake).findings()] == []
 
 
-def test_only_what_was_asked_for_comes_back(ledger: Ledger, ledger_url: str) -> None:
-    ledger.register(many(6))
+def test_only_the_chosen_files_are_retried(ledger: Ledger, ledger_url: str) -> None:
+    ledger.files.register(many(6))
     claim = claim_some(ledger)
     outcomes = [
         outcome_of(file, Outcome.REFUSED, reason=("truncated", "no_json")[number % 2], error="bad")
@@ -128,7 +128,7 @@ def test_only_what_was_asked_for_comes_back(ledger: Ledger, ledger_url: str) -> 
     )
 
     def chosen(**conditions: Any) -> int:
-        groups = ledger.refused(RefusedFiles(**conditions))
+        groups = ledger.operations.failures(FailureFilter(**conditions))
         return sum(group.files for group in groups)
 
     assert chosen() == 5
@@ -138,31 +138,31 @@ def test_only_what_was_asked_for_comes_back(ledger: Ledger, ledger_url: str) -> 
     assert chosen(pattern="*file-000000[0-9]*") == 0, "only * and ? are special"
     assert chosen(pattern="2026/*/file-000000?.json") == 5
     assert chosen(pattern="2026%") == 0
-    assert list(ledger.bring_back(RefusedFiles(reason="truncated", parser_version="0.0.1"))) == [1]
+    assert list(ledger.operations.retry(FailureFilter(reason="truncated", parser_version="0.0.1"))) == [1]
     assert [file.file_id for file in claim_some(ledger).files] == [claim.files[0].file_id]
     assert chosen() == 4
 
 
-def test_what_somebody_claims_at_this_moment_is_not_brought_back(ledger: Ledger, ledger_url: str) -> None:
-    ledger.register(many(2))
-    ledger.fail(claim_some(ledger), TransientError("busy"), max_attempts=5)
-    with ledger.transaction() as connection:
+def test_a_file_that_is_being_claimed_is_not_retried(ledger: Ledger, ledger_url: str) -> None:
+    ledger.files.register(many(2))
+    ledger.claims.fail(claim_some(ledger), TransientError("busy"), max_attempts=5)
+    with ledger.database.transaction() as connection:
         connection.execute(text("SELECT FROM file_processing_status ORDER BY file_id LIMIT 1 FOR UPDATE"))
 
-        assert list(ledger.bring_back(RefusedFiles())) == [1]
+        assert list(ledger.operations.retry(FailureFilter())) == [1]
 
 
 def test_failed_files_of_chosen_partitions_need_not_wait_and_keep_their_attempts(ledger: Ledger) -> None:
-    ledger.register([*many(2), found(10, expected=TEST)])
-    ledger.fail(claim_some(ledger), TransientError("busy"), max_attempts=5)
+    ledger.files.register([*many(2), discovered(10, expected=TEST)])
+    ledger.claims.fail(claim_some(ledger), TransientError("busy"), max_attempts=5)
 
-    assert ledger.hurry([LIVE]) == 2
-    assert ledger.hurry([LIVE]) == 0, "they have no pause left"
+    assert ledger.operations.retry_now([LIVE]) == 2
+    assert ledger.operations.retry_now([LIVE]) == 0, "they have no pause left"
     assert [(file.expected, file.attempts) for file in claim_some(ledger).files] == [(LIVE, 2), (LIVE, 2)]
 
 
 def test_released_files_can_be_claimed_at_once_and_their_worker_publishes_nothing(lake: Lake) -> None:
-    lake.ledger.register(many(3))
+    lake.ledger.files.register(many(3))
     stuck = claim_some(lake.ledger, owner="there/boot/ns/pid/7/99", lease_seconds=3600)
     writer = lake.store.put_pending(f"json_parsed_parquet/year=2026/part-{stuck.batch_id}-0.parquet")
     writer.write(b"half")
@@ -175,20 +175,20 @@ def test_released_files_can_be_claimed_at_once_and_their_worker_publishes_nothin
     again = claim_some(lake.ledger)
     assert [file.attempts for file in again.files] == [1, 1, 1]
     with pytest.raises(LeaseLost):
-        lake.ledger.renew(stuck)
-    assert lake.ledger.events(again.files[0].file_id)[1].detail == "released by an operator"
+        lake.ledger.claims.renew(stuck)
+    assert lake.ledger.files.history(again.files[0].file_id)[1].detail == "released by an operator"
 
 
 def test_a_batch_past_its_point_of_no_return_is_not_released(lake: Lake) -> None:
-    lake.ledger.register([found(1)])
+    lake.ledger.files.register([discovered(1)])
     claim = claim_some(lake.ledger)
-    lake.ledger.record_manifest(claim, manifest_of(claim), CONTRACT)
+    lake.ledger.publication.record_manifest(claim, manifest_of(claim), CONTRACT)
 
     with pytest.raises(PermanentError, match="can only be published"):
         release(lake, claim.batch_id)
-    assert lake.ledger.batch_states([claim.batch_id]) == {claim.batch_id: BatchState.PUBLISHING}
-    with pytest.raises(PermanentError, match="nobody"):
-        release(lake, "nobody")
+    assert lake.ledger.publication.batch_states([claim.batch_id]) == {claim.batch_id: BatchState.PUBLISHING}
+    with pytest.raises(PermanentError, match="unknown-owner"):
+        release(lake, "unknown-owner")
 
 
 def test_the_commands_say_what_they_did(
@@ -204,12 +204,12 @@ def test_the_commands_say_what_they_did(
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
-    told = run("retry", "--dry-run")
-    assert isinstance(told, dict)
-    assert (told["files"], told["chosen"][0]["files"], told["chosen"][0]["state"]) == (0, 1, "QUARANTINED")
-    told = run("retry", "--state", "quarantined", "--parser-version", __version__)
-    assert isinstance(told, dict)
-    assert told["files"] == 1
+    output = run("retry", "--dry-run")
+    assert isinstance(output, dict)
+    assert (output["files"], output["chosen"][0]["files"], output["chosen"][0]["state"]) == (0, 1, "QUARANTINED")
+    output = run("retry", "--state", "quarantined", "--parser-version", __version__)
+    assert isinstance(output, dict)
+    assert output["files"] == 1
     claim = claim_some(lake.ledger)
     assert run("release", claim.batch_id) == {
         "batches": [{"batch_id": claim.batch_id, "owner": claim.owner, "files": 1}]

@@ -1,4 +1,4 @@
-"""Snapshots: the same rows whatever came, was rebuilt or replaced since, and nothing that plain readers see twice."""
+"""Snapshots: the same rows after any later ingest, rebuild or replacement, and no row twice on the plain path."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from click.testing import CliRunner
 from sqlalchemy.exc import IntegrityError
 
 from lake_pipeline.cli import main
-from lake_pipeline.consume.versions import open_version
-from lake_pipeline.errors import PermanentError, SnapshotsHold, StorageUnavailable
-from lake_pipeline.ingest import snapshots as use_cases
-from lake_pipeline.ingest.batch import ingest_all
-from lake_pipeline.ingest.forget import forget
-from lake_pipeline.ingest.fsck.audit import Audit
-from lake_pipeline.ingest.fsck.findings import Problem
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.rebuild import rebuild
-from lake_pipeline.ingest.snapshots import create_snapshot, diff_snapshots, drop_snapshot
-from lake_pipeline.ingest.verify import verify
+from lake_pipeline.consume.file_version import open_version
+from lake_pipeline.errors import PermanentError, RetainedBySnapshots, StorageUnavailable
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.selections import Selection
 from lake_pipeline.storage.zones import retained_key
-from lake_pipeline_tests.factories import OPTIONS, ndjson
-from lake_pipeline_tests.lakes import dying_half_published, ingest, is_sound, lake_at, land, published
-from lake_pipeline_tests.ledger_builders import expire_leases, run_sql
+from lake_pipeline.usecases.batches.forget import forget
+from lake_pipeline.usecases.batches.ingest import ingest_all
+from lake_pipeline.usecases.batches.rebuild import rebuild
+from lake_pipeline.usecases.checks.verify import verify
+from lake_pipeline.usecases.fsck.audit import Audit
+from lake_pipeline.usecases.fsck.findings import Problem
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.snapshots import create as use_cases
+from lake_pipeline.usecases.snapshots.create import create_snapshot
+from lake_pipeline.usecases.snapshots.diff import diff_snapshots
+from lake_pipeline.usecases.snapshots.drop import drop_snapshot
+from lake_pipeline_tests.support.factories import OPTIONS, ndjson
+from lake_pipeline_tests.support.lakes import dying_half_published, ingest, is_sound, lake_at, land, published
+from lake_pipeline_tests.support.ledger_builders import expire_leases, run_sql
 
 LIVE, TEST = PartitionKey(date(2026, 2, 1), "live"), PartitionKey(date(2026, 2, 2), "test")
 
@@ -64,13 +66,13 @@ def lake(root: Path, ledger: Ledger) -> Lake:
 
 def rows_of(lake: Lake, name: str) -> list[tuple[int, int, Any]]:
     """Every row of a snapshot: file, record and value."""
-    found: list[tuple[int, int, Any]] = []
-    for file in lake.ledger.snapshot_files(lake.ledger.snapshot(name)):
+    result: list[tuple[int, int, Any]] = []
+    for file in lake.ledger.snapshots.files(lake.ledger.snapshots.get(name)):
         with open_version(lake.store, file.key, file.etag) as opened:
             table = pq.read_table(opened, columns=["_file_id", "_record", "n"])
             assert table.num_rows == file.rows
-            found += [(row["_file_id"], row["_record"], row["n"]) for row in table.to_pylist()]
-    return sorted(found)
+            result += [(row["_file_id"], row["_record"], row["n"]) for row in table.to_pylist()]
+    return sorted(result)
 
 
 def retained(root: Path) -> list[Path]:
@@ -107,11 +109,11 @@ def test_a_snapshot_has_the_same_rows_whatever_happens(
     happens(lake, root)
 
     assert rows_of(lake, "s") == before
-    assert lake.ledger.snapshot("s") == made
+    assert lake.ledger.snapshots.get("s") == made
     assert is_sound(lake), "plain readers see each record once, and fsck knows what is retained"
 
 
-def test_what_is_held_twice_is_kept_until_the_last_one_is_dropped(lake: Lake, root: Path) -> None:
+def test_a_file_in_two_snapshots_is_retained_until_the_last_one_is_dropped(lake: Lake, root: Path) -> None:
     create_snapshot(lake, "one", ALL)
     create_snapshot(lake, "two", Selection(modes=("live",)))
     rebuild_all(lake, root)
@@ -140,18 +142,18 @@ def test_a_selection_finds_its_days_and_modes_and_nothing_else(lake: Lake) -> No
     create_snapshot(lake, "mode", Selection(modes=("live",), columns=("n", "mode")))
     assert [row[2] for row in rows_of(lake, "mode")] == [0, 1, 2]
     for wrong, problem in (
-        (Selection(modes=("none",)), "Nothing is published"),
+        (Selection(modes=("none",)), "No published file matches"),
         (Selection(columns=("x",)), "column x"),
     ):
         with pytest.raises(PermanentError, match=problem):
             create_snapshot(lake, "wrong", wrong)
     with pytest.raises(PermanentError, match="a snapshot day already"):
         create_snapshot(lake, "day", ALL)
-    with pytest.raises(PermanentError, match="no name"):
+    with pytest.raises(PermanentError, match="not a valid snapshot name"):
         create_snapshot(lake, "../x", ALL)
 
 
-def test_one_that_dies_half_published_keeps_what_is_held(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_a_batch_that_dies_half_published_keeps_the_files_of_snapshots(lake: Lake, root: Path, ledger_url: str) -> None:
     create_snapshot(lake, "s", ALL)
     before, seen = rows_of(lake, "s"), published(root)
     with dying_half_published(lake):
@@ -167,7 +169,7 @@ def test_one_that_dies_half_published_keeps_what_is_held(lake: Lake, root: Path,
     assert is_sound(lake)
 
 
-def test_one_that_dies_before_the_copy_keeps_it_when_it_is_rolled_forward(
+def test_a_batch_that_dies_before_the_copy_keeps_them_when_it_is_rolled_forward(
     lake: Lake, root: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_snapshot(lake, "s", ALL)
@@ -192,7 +194,7 @@ def test_one_that_dies_before_the_copy_keeps_it_when_it_is_rolled_forward(
     assert is_sound(lake)
 
 
-def test_a_snapshot_is_not_made_of_files_that_are_being_replaced(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_a_snapshot_is_not_created_of_files_that_are_being_replaced(lake: Lake, root: Path, ledger_url: str) -> None:
     with dying_half_published(lake):
         rebuild(lake, [LIVE, TEST])
     expire_leases(ledger_url)
@@ -203,7 +205,7 @@ def test_a_snapshot_is_not_made_of_files_that_are_being_replaced(lake: Lake, roo
     assert is_sound(lake)
 
 
-def test_what_comes_between_the_checks_and_the_hold_is_looked_at_again(
+def test_files_published_between_the_checks_and_the_commit_are_checked(
     lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = verify
@@ -222,8 +224,8 @@ def test_what_comes_between_the_checks_and_the_hold_is_looked_at_again(
     assert made.rows == 6
 
 
-def test_a_partition_that_fails_a_check_is_not_held(lake: Lake, root: Path) -> None:
-    [file] = lake.ledger.curated_files([LIVE])
+def test_a_partition_that_fails_a_check_gets_no_snapshot(lake: Lake, root: Path) -> None:
+    [file] = lake.ledger.curated.files([LIVE])
     (root / file.key).write_bytes(b"PAR1 damaged PAR1")
     with pytest.raises(PermanentError, match=r"2026-02-01\|live: check row_count failed"):
         create_snapshot(lake, "s", ALL)
@@ -231,15 +233,15 @@ def test_a_partition_that_fails_a_check_is_not_held(lake: Lake, root: Path) -> N
     assert made.checks["row_count"] == {"passed": 1, "warned": 0}
 
 
-def test_a_held_file_is_not_forgotten_before_its_snapshots_are_dropped(lake: Lake, root: Path) -> None:
+def test_a_file_in_snapshots_is_not_forgotten_before_they_are_dropped(lake: Lake, root: Path) -> None:
     create_snapshot(lake, "one", ALL)
     before = published(root)
-    with pytest.raises(SnapshotsHold, match="lake snapshot drop one"):
+    with pytest.raises(RetainedBySnapshots, match="lake snapshot drop one"):
         forget(lake, FIRST)
     assert published(root) == before
     # A version that was replaced has its rows in the snapshot still.
     replace_first(lake, root)
-    with pytest.raises(SnapshotsHold):
+    with pytest.raises(RetainedBySnapshots):
         forget(lake, FIRST)
     drop_snapshot(lake, "one")
     forget(lake, FIRST)
@@ -247,26 +249,24 @@ def test_a_held_file_is_not_forgotten_before_its_snapshots_are_dropped(lake: Lak
     assert retained(root) == []
 
 
-def test_a_snapshot_that_is_made_while_a_file_is_forgotten_stops_that(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = lake.ledger.open_empty
+def test_a_snapshot_created_while_a_file_is_forgotten_stops_that(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = lake.ledger.claims.open_empty
 
     def made_meanwhile(*arguments: Any, **named: Any) -> Any:
         create_snapshot(lake, "s", ALL)
         return opened(*arguments, **named)
 
-    monkeypatch.setattr(lake.ledger, "open_empty", made_meanwhile)
-    with pytest.raises(SnapshotsHold):
+    monkeypatch.setattr(lake.ledger.claims, "open_empty", made_meanwhile)
+    with pytest.raises(RetainedBySnapshots):
         forget(lake, FIRST)
     monkeypatch.undo()
     assert len(rows_of(lake, "s")) == 5
     assert is_sound(lake)
 
 
-def test_fsck_tells_what_a_snapshot_lost_and_removes_what_none_holds(lake: Lake, root: Path) -> None:
+def test_fsck_reports_what_a_snapshot_lost_and_removes_what_no_snapshot_needs(lake: Lake, root: Path) -> None:
     create_snapshot(lake, "s", ALL)
-    files = lake.ledger.snapshot_files(lake.ledger.snapshot("s"))
+    files = lake.ledger.snapshots.files(lake.ledger.snapshots.get("s"))
     rebuild_all(lake, root)
     lost, changed = (root / retained_key(file.key, file.etag) for file in files)
     lost.unlink()
@@ -275,16 +275,16 @@ def test_fsck_tells_what_a_snapshot_lost_and_removes_what_none_holds(lake: Lake,
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"left behind")
 
-    found = {(root / finding.key): finding for finding in Audit(lake=lake).findings()}
-    assert {path: finding.problem for path, finding in found.items()} == {
+    result = {(root / finding.key): finding for finding in Audit(lake=lake).findings()}
+    assert {path: finding.problem for path, finding in result.items()} == {
         lost: Problem.MISSING,
         changed: Problem.WRONG_OBJECT,
         stray: Problem.ORPHANED,
     }
-    assert "held by s" in found[lost].text
+    assert "It is in s," in result[lost].text
     mended = [finding.key for finding in Audit(lake=lake, repair=True).findings() if finding.mended]
     assert [root / key for key in mended] == [stray]
-    with pytest.raises(PermanentError, match="is not there any more"):
+    with pytest.raises(PermanentError, match="no longer exists"):
         rows_of(lake, "s")
     drop_snapshot(lake, "s")
     assert is_sound(lake)
@@ -312,7 +312,7 @@ def test_a_drop_that_stops_half_way_is_finished_by_the_next_one(
     assert is_sound(lake)
 
 
-def test_the_database_lets_nobody_change_a_snapshot(lake: Lake, ledger_url: str) -> None:
+def test_the_database_refuses_changes_of_a_snapshot(lake: Lake, ledger_url: str) -> None:
     create_snapshot(lake, "s", ALL)
     with pytest.raises(IntegrityError, match="can only be dropped"):
         run_sql(ledger_url, "UPDATE snapshot SET rows = rows + 1")
@@ -327,12 +327,12 @@ def test_the_same_files_and_columns_have_the_same_digest(lake: Lake, root: Path)
     assert one.digest == same.digest
     assert len({one.digest, other.digest, later.digest}) == 3
 
-    found = diff_snapshots(lake, "one", "later")
-    assert (found.files_added, found.files_removed, dict(found.rows)) == (1, 0, {LIVE: (3, 4)})
-    assert found.columns_added == ("new",)
+    result = diff_snapshots(lake, "one", "later")
+    assert (result.files_added, result.files_removed, dict(result.rows)) == (1, 0, {LIVE: (3, 4)})
+    assert result.columns_added == ("new",)
 
 
-def test_the_commands_tell_what_is_held(
+def test_the_commands_print_what_snapshots_contain(
     lake: Lake, root: Path, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"ROOT": str(root), "HOME": str(tmp_path), "LEDGER_URL": ledger_url}.items():
@@ -343,18 +343,18 @@ def test_the_commands_tell_what_is_held(
         assert result.exit_code == code, result.output
         return result.output
 
-    told = json.loads(run("create", "a", "--from", "2026-02-02", "--mode", "test", "--column", "n", "--json"))
-    assert (told["rows"], told["from"], told["modes"], told["columns"]) == (2, "2026-02-02", ["test"], ["n"])
+    output = json.loads(run("create", "a", "--from", "2026-02-02", "--mode", "test", "--column", "n", "--json"))
+    assert (output["rows"], output["from"], output["modes"], output["columns"]) == (2, "2026-02-02", ["test"], ["n"])
     assert "5 rows in 2 files" in run("create", "b")
     assert [json.loads(line)["name"] for line in run("list", "--json").splitlines()] == ["b", "a"]
     assert "2026-02-02 to …" in run("list")
     assert len(json.loads(run("show", "b", "--json"))["held"]) == 2
     assert "2026-02-01|live  3 rows" in run("show", "b")
-    assert "1 files came, 0 went" in run("diff", "a", "b")
+    assert "1 files added, 0 removed" in run("diff", "a", "b")
     assert json.loads(run("diff", "a", "b", "--json"))["same"] is False
     assert "was dropped" in run("drop", "a")
     assert "no snapshot a" in run("drop", "a", code=1)
-    assert "lies before" in run("create", "c", "--from", "2026-02-02", "--to", "2026-02-01", code=2)
+    assert "is before the first day" in run("create", "c", "--from", "2026-02-02", "--to", "2026-02-01", code=2)
 
 
 def test_a_lake_under_other_options_reads_a_snapshot_as_it_was(lake: Lake, root: Path) -> None:

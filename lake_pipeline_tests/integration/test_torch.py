@@ -1,4 +1,4 @@
-"""PyTorch over curated rows: tensors, loaders with workers, ranks, resuming, samplers. Skipped without PyTorch."""
+"""PyTorch datasets: tensors, loaders with workers, ranks, resuming, samplers. Skipped without PyTorch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from lake_pipeline.consume.curated_files import CuratedFiles, FileVersion
 from lake_pipeline.consume.dataset import CuratedDataset
-from lake_pipeline.consume.files import CuratedFiles, FileVersion
 from lake_pipeline.errors import PermanentError
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.storage.directory import DirectoryStore
@@ -34,7 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> CuratedFiles:
     for number in range(3):
         partition = PartitionKey(date(2026, 2, 1 + number), "live")
         n = list(range(20 * number, 20 * number + 20))
-        table = pa.table({"n": pa.array(n, pa.int64()), "t": [f"text {each}" for each in n]})
+        table = pa.table({"n": pa.array(n, pa.int64()), "t": [f"text {number}" for number in n]})
         key = curated_key(partition, "part.parquet")
         store.path(key).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, store.path(key), row_group_size=6)
@@ -43,7 +43,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> CuratedFiles:
         versions.append(FileVersion(key, info.etag, 20, partition))
     schema = pa.schema([("n", pa.int64()), ("t", pa.string()), ("day", pa.int32())])
     full = pa.schema([*schema, ("year", pa.int32()), ("month", pa.int32()), ("mode", pa.string())])
-    return CuratedFiles(store.place, tuple(versions), full, ("n", "t", "day"))
+    return CuratedFiles(store.location, tuple(versions), full, ("n", "t", "day"))
 
 
 def seen(batches: Any) -> list[int]:
@@ -61,7 +61,7 @@ def test_workers_of_all_ranks_see_each_row_once(files: CuratedFiles, workers: in
     assert abs(len(ranks[0]) - len(ranks[1])) <= 1
 
 
-def test_each_epoch_has_its_order_and_a_stopped_one_goes_on(files: CuratedFiles) -> None:
+def test_each_epoch_has_its_own_order_and_can_be_resumed(files: CuratedFiles) -> None:
     source = CuratedBatches(CuratedDataset(files=files, seed=5, batch_rows=7))
     first = seen(DataLoader(source, batch_size=None))
     source.set_epoch(1)
@@ -78,7 +78,7 @@ def test_each_epoch_has_its_order_and_a_stopped_one_goes_on(files: CuratedFiles)
     assert before + seen(other) == second
 
 
-def test_rows_are_found_by_their_number_in_any_order(files: CuratedFiles) -> None:
+def test_rows_can_be_read_by_number_in_any_order(files: CuratedFiles) -> None:
     rows = CuratedRows(CuratedDataset(files=files), kept_groups=2)
     assert len(rows) == ROWS
     assert (rows[25]["n"], rows[25]["t"], int(rows[-1]["n"])) == (25, "text 25", 59)
@@ -96,7 +96,7 @@ def test_rows_are_found_by_their_number_in_any_order(files: CuratedFiles) -> Non
         CuratedRows(CuratedDataset(files=files, where=pc.field("n") > 3))
 
 
-def test_values_become_tensors_and_nothing_is_guessed_for_null() -> None:
+def test_values_become_tensors_and_nulls_need_a_fill_value() -> None:
     batch = pa.record_batch(
         {
             "f": pa.array([0.5, None]),
@@ -109,11 +109,11 @@ def test_values_become_tensors_and_nothing_is_guessed_for_null() -> None:
             "l": pa.array([[1], None]),
         }
     )
-    made = tensors(batch)
-    assert (made["f"][0].item(), made["f"][1].isnan().item()) == (0.5, True)
-    assert (made["i"].dtype, made["b"].dtype) == (torch.int32, torch.bool)
-    assert (made["at"][0].item(), made["d"][0].item(), made["m"][0].item()) == (1_000_000, 2, 1.25)
-    assert (made["t"], made["l"]) == (["a", None], [[1], None])
+    columns = tensors(batch)
+    assert (columns["f"][0].item(), columns["f"][1].isnan().item()) == (0.5, True)
+    assert (columns["i"].dtype, columns["b"].dtype) == (torch.int32, torch.bool)
+    assert (columns["at"][0].item(), columns["d"][0].item(), columns["m"][0].item()) == (1_000_000, 2, 1.25)
+    assert (columns["t"], columns["l"]) == (["a", None], [[1], None])
     nulls = pa.record_batch({"i": pa.array([1, None])})
     with pytest.raises(PermanentError, match=r"fill=\{'i': 0\}"):
         tensors(nulls)

@@ -1,4 +1,4 @@
-"""Versions of one key: which of them has its rows in the lake, whatever the order in which things happen."""
+"""Versions of one key: the newest one has its rows in the table, in any order of events."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from lake_pipeline.errors import TransientError
-from lake_pipeline.ingest.batch import ingest_all, ingest_batch
-from lake_pipeline.ingest.discover import discover, register
-from lake_pipeline.ingest.fsck.audit import Audit
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.publish import roll_forward
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.files import NewVersion
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import (
+from lake_pipeline.usecases.batches.ingest import ingest_all, ingest_batch
+from lake_pipeline.usecases.discovery.discover import discover, register
+from lake_pipeline.usecases.fsck.audit import Audit
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.publication.publish import roll_forward
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import (
     Interrupted,
     dying_half_published,
     ingest,
@@ -31,14 +31,14 @@ from lake_pipeline_tests.lakes import (
     published,
     quarantined,
 )
-from lake_pipeline_tests.ledger_builders import claim_some, expire_leases, let_retries_come, run_sql
+from lake_pipeline_tests.support.ledger_builders import claim_some, end_backoffs, expire_leases, run_sql
 
 KEY = "2026/week06/a.json"
 OTHER = "2026/week06/b.json"
 
 
 def rows_of(version: int, *, days: int = 2) -> bytes:
-    """Two rows a day, told apart by their version."""
+    """Two rows a day that have the version as a value."""
     return ndjson(
         *[{"event_time": f"2026-02-{day + 1:02}", "mode": "live", "v": version} for day in range(days) for _ in (1, 2)]
     )
@@ -64,22 +64,22 @@ def states(ledger_url: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def test_a_new_version_takes_the_place_of_the_old_one_in_one_publish(lake: Lake, root: Path, ledger_url: str) -> None:
+def test_a_new_version_replaces_the_old_one_in_one_publication(lake: Lake, root: Path, ledger_url: str) -> None:
     ingest(lake)
     land(root, {KEY: rows_of(2, days=3)})
-    before = lake.ledger.last_commit()
+    before = lake.ledger.publication.last_commit()
 
     [result] = ingest(lake)
 
     assert versions(root) == [2] * 6 + [99]
-    assert lake.ledger.last_commit() == before + 1
+    assert lake.ledger.publication.last_commit() == before + 1
     assert states(ledger_url) == ["SUPERSEDED", "SUCCEEDED"]
     assert result.rows_published == 6
     assert is_sound(lake)
     [first, _] = run_sql(
         ledger_url, "SELECT file_id FROM file_processing_status WHERE s3_key = :key ORDER BY 1", key=KEY
     )
-    assert lake.ledger.events(first[0])[-1].detail == "replaced by a newer version of the key"
+    assert lake.ledger.files.history(first[0])[-1].detail == "replaced by a newer version of the key"
 
 
 def test_quarantined_records_of_the_old_version_go_with_its_rows(lake: Lake, root: Path) -> None:
@@ -95,12 +95,12 @@ def test_quarantined_records_of_the_old_version_go_with_its_rows(lake: Lake, roo
 
 def test_a_file_that_keeps_its_other_rows_is_written_again_under_its_own_key(lake: Lake, root: Path) -> None:
     ingest(lake)
-    keys = {file.key for file in lake.ledger.curated_files()}
+    keys = {file.key for file in lake.ledger.curated.files()}
     land(root, {KEY: rows_of(2)})
 
     ingest(lake)
 
-    stayed = [file for file in lake.ledger.curated_files() if file.key in keys]
+    stayed = [file for file in lake.ledger.curated.files() if file.key in keys]
     assert [file.rows for file in stayed] == [1], "the file with the row of the other raw file"
 
 
@@ -122,11 +122,11 @@ def test_the_other_policies_keep_what_was_published(
 
 
 def make_failed(lake: Lake, ledger_url: str) -> None:
-    lake.ledger.fail(claim_some(lake.ledger), TransientError("busy"), max_attempts=5)
+    lake.ledger.claims.fail(claim_some(lake.ledger), TransientError("busy"), max_attempts=5)
 
 
 def make_quarantined(lake: Lake, ledger_url: str) -> None:
-    lake.ledger.fail(claim_some(lake.ledger), TransientError("busy"), max_attempts=0)
+    lake.ledger.claims.fail(claim_some(lake.ledger), TransientError("busy"), max_attempts=0)
 
 
 def leave_pending(lake: Lake, ledger_url: str) -> None:
@@ -135,14 +135,14 @@ def leave_pending(lake: Lake, ledger_url: str) -> None:
 
 @pytest.mark.parametrize("make", [leave_pending, make_failed, make_quarantined])
 @pytest.mark.parametrize("policy", NewVersion)
-def test_an_old_version_that_was_never_published_gives_way(
+def test_an_old_version_that_was_never_published_is_superseded(
     lake: Lake, root: Path, ledger_url: str, make: Callable[[Lake, str], None], policy: NewVersion
 ) -> None:
     lake = replace(lake, new_version=policy)
     discover(lake)
     make(lake, ledger_url)
     land(root, {KEY: rows_of(2)})
-    let_retries_come(ledger_url)
+    end_backoffs(ledger_url)
 
     ingest(lake)
 
@@ -210,7 +210,7 @@ def test_a_version_waits_for_the_old_one_that_is_just_being_published(
 ) -> None:
     discover(lake)
     left: list[Any] = []
-    monkeypatch.setattr("lake_pipeline.ingest.batch.roll_forward", lambda *rest: left.append(rest))
+    monkeypatch.setattr("lake_pipeline.usecases.publication.transaction.roll_forward", lambda *rest: left.append(rest))
     ingest_batch(lake)
     monkeypatch.undo()
     land(root, {KEY: rows_of(2)})
@@ -247,9 +247,7 @@ def test_two_workers_that_replace_rows_in_the_same_published_file_both_do(root: 
     assert is_sound(lake)
 
 
-def test_a_new_version_that_is_refused_leaves_the_old_rows_where_they_are(
-    lake: Lake, root: Path, ledger_url: str
-) -> None:
+def test_a_new_version_that_is_refused_leaves_the_old_rows(lake: Lake, root: Path, ledger_url: str) -> None:
     ingest(lake)
     land(root, {KEY: b"{broken"})
 
@@ -280,22 +278,22 @@ def test_a_replacement_that_dies_half_published_is_finished_by_the_next_worker(
 
 
 def test_a_replacement_and_wider_numbers_in_one_batch(lake: Lake, root: Path, ledger_url: str) -> None:
-    """One file keeps rows of another raw file, one has nothing to do with the key, and one goes altogether."""
+    """One file keeps rows of another raw file, one has nothing to do with the key, and one is deleted."""
     beyond = 2**53 + 1
     land(root, {OTHER: OF_OTHER + ndjson({"event_time": "2026-02-01", "mode": "live", "v": beyond})})
     land(root, {"2026/week06/apart.json": ndjson({"event_time": "2026-02-07", "mode": "test", "v": 7})})
     ingest(lake)
     land(root, {KEY: ndjson({"event_time": "2026-02-01", "mode": "live", "v": 2.5})})
-    before = lake.ledger.last_commit()
+    before = lake.ledger.publication.last_commit()
 
     [result] = ingest(lake)
 
     assert result.error is None
-    assert lake.ledger.last_commit() == before + 1
+    assert lake.ledger.publication.last_commit() == before + 1
     assert sorted(row["v"] for row in published(root) if row["v"] is not None) == [2.5, 7.0, 99.0]
     assert [json.loads(row["_rescued"]) for row in published(root) if row["v"] is None] == [{"v": beyond}]
-    assert {file.contract_version for file in lake.ledger.curated_files()} == {result.contract_version}
-    assert lake.ledger.wanted_widenings() == {}
+    assert {file.contract_version for file in lake.ledger.curated.files()} == {result.contract_version}
+    assert lake.ledger.contracts.requested_widenings() == {}
     [other] = run_sql(ledger_url, "SELECT rows_rescued FROM file_processing_status WHERE s3_key = :key", key=OTHER)
     assert other.rows_rescued == 1
     assert is_sound(lake)
@@ -315,7 +313,7 @@ def test_a_replacement_that_widens_and_dies_half_published_is_finished(lake: Lak
 
 
 def lands_as_before(root: Path, content: bytes) -> None:
-    """The same bytes and the same time, hence the ETag that the key had once."""
+    """The same bytes and modification time, hence an ETag that the key had before."""
     land(root, {KEY: content})
     os.utime(root / KEY, ns=(LONG_AGO, LONG_AGO))
 
@@ -356,7 +354,7 @@ def test_content_may_return_again_and_again(lake: Lake, root: Path, ledger_url: 
     assert is_sound(lake)
 
 
-def test_content_that_returns_before_anybody_converted_it_is_what_is_published(lake: Lake, root: Path) -> None:
+def test_content_that_returns_before_it_was_converted_is_published(lake: Lake, root: Path) -> None:
     for content in (rows_of(1), rows_of(2), rows_of(1)):
         lands_as_before(root, content)
         if content != rows_of(1):
@@ -369,7 +367,7 @@ def test_content_that_returns_before_anybody_converted_it_is_what_is_published(l
     assert is_sound(lake)
 
 
-def test_an_old_message_about_an_object_brings_nothing_back(lake: Lake, root: Path) -> None:
+def test_an_old_message_about_an_object_registers_nothing(lake: Lake, root: Path) -> None:
     lands_as_before(root, rows_of(1))
     old = lake.store.stat(KEY)
     assert old is not None

@@ -1,4 +1,4 @@
-"""The wheel, built, installed and used: nothing that is needed stays behind in the checkout."""
+"""The wheel, built, installed and used: it contains everything that is needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from lake_pipeline_tests.support.repository import REPOSITORY
+
 PACKAGE = REPOSITORY / "lake_pipeline"
 
 LAKE = """
@@ -37,19 +38,19 @@ def pip(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_it_holds_every_file_of_the_package(wheel: Path) -> None:
-    ours = {
+def test_the_wheel_contains_every_file_of_the_package(wheel: Path) -> None:
+    files = {
         path.relative_to(REPOSITORY).as_posix()
         for path in PACKAGE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     with zipfile.ZipFile(wheel) as archive:
-        assert ours - set(archive.namelist()) == set()
+        assert files - set(archive.namelist()) == set()
         assert "lake_pipeline/dagster.yaml" in archive.namelist()
 
 
-def test_it_works_where_there_is_no_checkout(wheel: Path, tmp_path: Path) -> None:
-    """A status makes the embedded ledger, so the migrations are found."""
+def test_the_wheel_works_without_a_checkout(wheel: Path, tmp_path: Path) -> None:
+    """`lake status` creates the embedded ledger, so the wheel has the migrations."""
     site = tmp_path / "site"
     pip("install", "--no-deps", "--target", str(site), str(wheel))
     done = subprocess.run(

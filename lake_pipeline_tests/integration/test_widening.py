@@ -1,4 +1,4 @@
-"""Widening: fractions come to a column of integers that is published, and all files stay readable together."""
+"""Widening: a published column of integers gets fractions, and all files stay readable together."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from lake_pipeline.errors import FilesMoved, PermanentError, StorageUnavailable
-from lake_pipeline.ingest.batch import ingest_all, ingest_batch
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.reconcile import recover, sweep_pending
-from lake_pipeline.ingest.verify import verify
-from lake_pipeline.ingest.widen_column import widen_column
-from lake_pipeline.ledger.ledger import Ledger
+from lake_pipeline.ledger.claims import Claims
+from lake_pipeline.ledger.publication import Publication
 from lake_pipeline.model.manifest import Manifest, PendingObject
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.storage.directory import DirectoryStore
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, land
-from lake_pipeline_tests.ledger_builders import run_sql
+from lake_pipeline.usecases.batches.ingest import ingest_all, ingest_batch
+from lake_pipeline.usecases.batches.widen import widen_column
+from lake_pipeline.usecases.checks.verify import verify
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.publication.sweep import sweep_pending
+from lake_pipeline.usecases.recovery.reconcile import recover
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import ingest, land
+from lake_pipeline_tests.support.ledger_builders import run_sql
 
 BIG = 2**53 + 1
 DAYS = ("2026-02-03", "2026-02-04", "2026-02-05")
@@ -72,14 +74,14 @@ def read_by_duckdb(root: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def read_by_pyarrow(root: Path) -> list[dict[str, Any]]:
-    """All rows, by a schema that is unified without promoting any type."""
+    """All rows, read with a schema that is unified without promoting any type."""
     schema = pa.unify_schemas([pq.read_schema(path) for path in parts(root)])
     rows = ds.dataset([str(path) for path in parts(root)], schema=schema).to_table().to_pylist()
     return sorted(rows, key=lambda row: (row["_file_id"], row["_record"]))
 
 
 def partitions_of(lake: Lake) -> set[PartitionKey]:
-    return {file.partition for file in lake.ledger.curated_files()}
+    return {file.partition for file in lake.ledger.curated.files()}
 
 
 def whole(lake: Lake) -> bool:
@@ -97,10 +99,10 @@ def test_published_integers_become_doubles_when_fractions_come(lake: Lake, root:
     assert types_of(root, "l") == {"list<element: int64>"}
     assert read_by_duckdb(root, "SELECT count(*), sum(n) FROM {lake}") == [(16, 30.5)]
     rows = read_by_pyarrow(root)
-    assert [row["n"] for row in rows] == [float(each["n"]) for each in integers] + [0.5]
+    assert [row["n"] for row in rows] == [float(row["n"]) for row in integers] + [0.5]
     assert all(row["_rescued"] is None for row in rows)
     assert whole(lake)
-    files = lake.ledger.curated_files()
+    files = lake.ledger.curated.files()
     assert {lake.store.stat(file.key).etag for file in files} == {file.etag for file in files}  # type: ignore[union-attr]
     assert {file.contract_version for file in files} == {2}
 
@@ -121,11 +123,11 @@ def test_integers_in_lists_and_their_structs_become_doubles_too(lake: Lake, root
 def test_what_no_double_holds_is_rescued_from_the_files_that_were_published(
     lake: Lake, root: Path, ledger_url: str
 ) -> None:
-    odd = record(n=-BIG, l=[1, BIG], s=[{"x": BIG, "y-z": "t"}], o={"k": 1})
+    unusual = record(n=-BIG, l=[1, BIG], s=[{"x": BIG, "y-z": "t"}], o={"k": 1})
     usual = record(n=2**53, l=[1], s=[{"x": 1, "y-z": "t"}], o={"k": 1})
-    land(root, file_of(usual, odd, {**usual, "o": {"k": "text"}}, {**odd, "o": {"k": "text"}}))
+    land(root, file_of(usual, unusual, {**usual, "o": {"k": "text"}}, {**unusual, "o": {"k": "text"}}))
     ingest(lake)
-    assert lake.ledger.status().rows_rescued == 2
+    assert lake.ledger.views.status().rows_rescued == 2
 
     land(root, file_of(record(n=0.5, l=[0.5], s=[{"x": 0.5}]), name="b"))
     ingest(lake)
@@ -141,7 +143,7 @@ def test_what_no_double_holds_is_rescued_from_the_files_that_were_published(
         '{"o.k":"text",' + big,
         None,
     ]
-    assert lake.ledger.status().rows_rescued == 3
+    assert lake.ledger.views.status().rows_rescued == 3
     assert run_sql(ledger_url, "SELECT rows_read, rows_rescued FROM file_processing_status ORDER BY 1") == [
         (1, 0),
         (4, 3),
@@ -163,8 +165,8 @@ def test_the_batch_that_meets_fractions_late_is_doubles_as_a_whole(lake: Lake, r
     assert whole(lake)
 
 
-def test_a_commit_tells_which_files_it_replaced(lake: Lake, root: Path, integers: list[Any], ledger_url: str) -> None:
-    before = lake.ledger.curated_files()
+def test_a_commit_records_which_files_it_replaced(lake: Lake, root: Path, integers: list[Any], ledger_url: str) -> None:
+    before = lake.ledger.curated.files()
     land(root, file_of(record(n=0.5), name="b"))
     (result,) = ingest(lake)
 
@@ -172,8 +174,8 @@ def test_a_commit_tells_which_files_it_replaced(lake: Lake, root: Path, integers
         (3, 0, 15, 0),
         (4, 3, 16, 15),
     ]
-    assert {file.key for file in before} < {file.key for file in lake.ledger.curated_files()}
-    assert {file.batch_id for file in lake.ledger.curated_files()} == {result.batch_id}
+    assert {file.key for file in before} < {file.key for file in lake.ledger.curated.files()}
+    assert {file.batch_id for file in lake.ledger.curated.files()} == {result.batch_id}
 
 
 def dies(*_: object, **__: object) -> None:
@@ -181,13 +183,13 @@ def dies(*_: object, **__: object) -> None:
 
 
 def die_before_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ledger, "record_manifest", dies)
-    # Nor does it give anything back.
-    monkeypatch.setattr(Ledger, "release", lambda *_, **__: None)
+    monkeypatch.setattr(Publication, "record_manifest", dies)
+    # Nor does it release anything.
+    monkeypatch.setattr(Claims, "release", lambda *_, **__: None)
 
 
 def die_after_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lake_pipeline.ingest.batch.roll_forward", dies)
+    monkeypatch.setattr("lake_pipeline.usecases.publication.transaction.roll_forward", dies)
 
 
 def die_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,11 +198,11 @@ def die_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
             lake.store.publish(pending)
         raise SystemExit
 
-    monkeypatch.setattr("lake_pipeline.ingest.batch.roll_forward", half)
+    monkeypatch.setattr("lake_pipeline.usecases.publication.transaction.roll_forward", half)
 
 
 def die_before_the_ledger_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ledger, "finish_publish", dies)
+    monkeypatch.setattr(Publication, "finish", dies)
 
 
 @pytest.mark.parametrize(
@@ -217,12 +219,12 @@ def test_a_crash_while_a_column_widens_leaves_each_record_once(
             ingest_batch(lake)
         rows = [row["_record"] for path in parts(root) for row in pq.ParquetFile(path).read().to_pylist()]
         assert sorted(rows) in ([*range(15)], [0, *range(15)]), "no row is gone or there twice at any time"
-    monkeypatch.setattr("lake_pipeline.ingest.reconcile.owner_is_dead", bool)
+    monkeypatch.setattr("lake_pipeline.usecases.recovery.reconcile.owner_is_dead", bool)
     recover(lake)
     list(ingest_all(lake))
 
     assert types_of(root, "n") == {"double"}
-    assert [row["n"] for row in read_by_pyarrow(root)] == [float(each["n"]) for each in integers] + [0.5]
+    assert [row["n"] for row in read_by_pyarrow(root)] == [float(row["n"]) for row in integers] + [0.5]
     recover(lake)
     sweep_pending(lake)
     assert whole(lake)
@@ -236,7 +238,7 @@ def test_rewriting_that_fails_leaves_everything_as_it_was(
 
     land(root, file_of(record(n=0.5), name="b"))
     with monkeypatch.context() as patch:
-        patch.setattr("lake_pipeline.ingest.widening.rewrite", unavailable)
+        patch.setattr("lake_pipeline.usecases.rewrites.widen_columns.rewrite", unavailable)
         (result,) = ingest(lake)
     assert result.error == "the disk went away"
     assert types_of(root, "n") == {"int64"}
@@ -257,7 +259,7 @@ def test_batches_that_widen_the_same_column_at_once_end_in_one_contract(
         thread.join()
 
     assert types_of(root, "n") == {"double"}
-    assert lake.ledger.status().contract_version == 2
+    assert lake.ledger.views.status().contract_version == 2
     assert read_by_duckdb(root, "SELECT count(*), sum(n) FROM {lake}") == [(31, 30 + 28 + 32)]
     assert whole(lake)
 
@@ -321,16 +323,18 @@ def test_a_widening_waits_for_a_batch_that_is_publishing_integers(
     discover(lake)
     left: list[tuple[str, Manifest]] = []
     with monkeypatch.context() as patch:
-        patch.setattr("lake_pipeline.ingest.batch.roll_forward", lambda _, *batch: left.append(batch))
+        patch.setattr(
+            "lake_pipeline.usecases.publication.transaction.roll_forward", lambda _, *batch: left.append(batch)
+        )
         ingest_batch(lake)
 
     def publish_the_other(_: float) -> None:
-        from lake_pipeline.ingest.publish import roll_forward
+        from lake_pipeline.usecases.publication.publish import roll_forward
 
         while left:
             roll_forward(lake, *left.pop())
 
-    monkeypatch.setattr("lake_pipeline.ingest.widening.time.sleep", publish_the_other)
+    monkeypatch.setattr("lake_pipeline.usecases.recovery.file_conflicts.time.sleep", publish_the_other)
     land(root, file_of(record(n=0.5), name="c"))
     ingest(lake)
 
@@ -340,23 +344,23 @@ def test_a_widening_waits_for_a_batch_that_is_publishing_integers(
     assert whole(lake)
 
 
-def test_a_widening_that_is_overtaken_by_another_one_lets_go_of_its_files(
+def test_a_widening_that_is_overtaken_by_another_one_aborts_its_files(
     lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between its look at the lake and its manifest another batch makes the same column wider."""
     land(root, file_of(record(n=0.5), name="b"))
     discover(lake)
-    real = Ledger.record_manifest
+    real = Publication.record_manifest
     rewritten: list[int] = []
 
-    def late(self: Ledger, claim: Any, manifest: Manifest, *rest: Any, **options: Any) -> int:
+    def late(self: Publication, claim: Any, manifest: Manifest, *rest: Any, **options: Any) -> int:
         rewritten.append(len(manifest.rewritten))
         if len(rewritten) == 1:
             land(root, file_of(record(n=1.5), name="c"))
             ingest(lake)
         return real(self, claim, manifest, *rest, **options)
 
-    monkeypatch.setattr(Ledger, "record_manifest", late)
+    monkeypatch.setattr(Publication, "record_manifest", late)
     result = ingest_batch(lake)
     assert result is not None
     assert (result.error, result.rewritten_files) == (None, 0)
@@ -365,20 +369,20 @@ def test_a_widening_that_is_overtaken_by_another_one_lets_go_of_its_files(
     assert whole(lake)
 
 
-def test_a_lake_that_never_rests_takes_the_batch_without_widening(
+def test_a_lake_that_is_never_quiet_publishes_the_batch_without_widening(
     lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that is not what the ledger says, and never will be."""
+    """A file that permanently differs from the ledger."""
     part = parts(root)[0]
     part.write_bytes(part.read_bytes())
-    monkeypatch.setattr("lake_pipeline.ingest.widening.time.sleep", lambda _: None)
+    monkeypatch.setattr("lake_pipeline.usecases.recovery.file_conflicts.time.sleep", lambda _: None)
     land(root, file_of(record(n=0.5), name="b"))
     (result,) = ingest(lake)
 
     assert result.error is None
     assert types_of(root, "n") == {"int64"}
     assert read_by_pyarrow(root)[-1]["_rescued"] == '{"n":0.5}'
-    assert list(lake.ledger.wanted_widenings()) == ["n"]
+    assert list(lake.ledger.contracts.requested_widenings()) == ["n"]
     assert list(lake.store.pending()) == []
 
 
@@ -397,14 +401,14 @@ def test_pending_rewrites_of_a_live_batch_are_not_swept(lake: Lake, root: Path, 
     assert whole(lake)
 
 
-def test_a_contract_does_not_widen_behind_the_back_of_published_files(
+def test_a_contract_does_not_widen_without_its_published_files(
     lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ledger itself refuses a wider contract from a batch that did not look for narrow files."""
     seen: list[Exception] = []
-    real = Ledger.record_manifest
+    real = Publication.record_manifest
 
-    def without_rewriting(self: Ledger, claim: Any, manifest: Manifest, *rest: Any, **options: Any) -> int:
+    def without_rewriting(self: Publication, claim: Any, manifest: Manifest, *rest: Any, **options: Any) -> int:
         with pytest.raises(FilesMoved) as refused:
             real(self, claim, replace(manifest, rewritten=(), as_of=None), *rest, **options)
         with pytest.raises(FilesMoved):
@@ -412,14 +416,14 @@ def test_a_contract_does_not_widen_behind_the_back_of_published_files(
         seen.append(refused.value)
         return real(self, claim, manifest, *rest, **options)
 
-    monkeypatch.setattr(Ledger, "record_manifest", without_rewriting)
+    monkeypatch.setattr(Publication, "record_manifest", without_rewriting)
     land(root, file_of(record(n=0.5), name="b"))
     ingest(lake)
     assert len(seen) == 1
     assert types_of(root, "n") == {"double"}
 
 
-def test_above_the_limit_fractions_are_rescued_and_the_lake_asks_to_widen(
+def test_above_the_limit_fractions_are_rescued_and_a_widening_is_requested(
     lake: Lake, root: Path, integers: list[Any]
 ) -> None:
     small = replace(lake, rewrite_bytes=1)
@@ -429,7 +433,7 @@ def test_above_the_limit_fractions_are_rescued_and_the_lake_asks_to_widen(
 
     assert [result.error for result in results] == [None]
     assert types_of(root, "n") == {"int64"}
-    assert lake.ledger.status().wanted_widenings == ("l", "n")
+    assert lake.ledger.views.status().wanted_widenings == ("l", "n")
     rescued = [json.loads(row["_rescued"]) for row in read_by_pyarrow(root) if row["_rescued"]]
     assert rescued == [{"n": 0.5, "l": [0.5]}, {"n": 1.5}]
     verdicts = {verdict.partition.day.isoformat(): verdict for verdict in verify(lake, partitions_of(lake))}
@@ -440,7 +444,7 @@ def test_above_the_limit_fractions_are_rescued_and_the_lake_asks_to_widen(
     done = widen_column(small, "n")
     assert (done.before, done.after, done.files) == ("int64", "double", 4)
     assert types_of(root, "n") == {"double"}
-    assert lake.ledger.status().wanted_widenings == ("l",)
+    assert lake.ledger.views.status().wanted_widenings == ("l",)
     assert widen_column(small, "l").after == "list<element: double>"
     assert types_of(root, "l") == {"list<element: double>"}
     assert not any(verdict.schema.warns for verdict in verify(lake, partitions_of(lake)))
@@ -453,11 +457,11 @@ def test_a_column_that_only_this_batch_has_is_never_too_large_to_widen(lake: Lak
     land(root, file_of(*[record(n=1) for _ in range(500)], *[record(n=0.5) for _ in range(500)], name="b"))
     (result,) = ingest(replace(lake, rewrite_bytes=0))
     assert result.error is None
-    assert lake.ledger.status().wanted_widenings == ()
-    assert lake.ledger.status().rows_rescued == 0
+    assert lake.ledger.views.status().wanted_widenings == ()
+    assert lake.ledger.views.status().rows_rescued == 0
 
 
-def test_what_a_wish_is_about_is_widened_and_nothing_beside_it(lake: Lake, root: Path, integers: list[Any]) -> None:
+def test_only_the_requested_column_is_widened(lake: Lake, root: Path, integers: list[Any]) -> None:
     land(root, file_of(record(s=[{"x": 1, "id": 5}])))
     ingest(lake)
     with pytest.raises(PermanentError, match="2 kinds of integers"):
@@ -472,27 +476,32 @@ def test_what_a_wish_is_about_is_widened_and_nothing_beside_it(lake: Lake, root:
 @pytest.mark.parametrize(
     ("path", "problem"), [("mode", "nothing to widen"), ("nope", "No column comes from nope"), ("a..b", "character")]
 )
-def test_what_can_not_be_widened_says_why(lake: Lake, root: Path, integers: list[Any], path: str, problem: str) -> None:
+def test_a_column_that_can_not_be_widened_is_refused_with_the_reason(
+    lake: Lake, root: Path, integers: list[Any], path: str, problem: str
+) -> None:
     with pytest.raises(PermanentError, match=problem):
         widen_column(lake, path)
     assert whole(lake)
 
 
 @pytest.mark.parametrize(
-    ("where", "widened"),
-    [("ledger.ledger.Ledger.record_manifest", False), ("ingest.widen_column.roll_forward", True)],
+    ("function", "widened"),
+    [
+        ("ledger.publication.Publication.record_manifest", False),
+        ("usecases.publication.transaction.roll_forward", True),
+    ],
 )
 def test_a_widening_that_dies_has_happened_or_not(
-    lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch, where: str, widened: bool
+    lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch, function: str, widened: bool
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(f"lake_pipeline.{where}", dies)
+        patch.setattr(f"lake_pipeline.{function}", dies)
         if not widened:
-            patch.setattr(Ledger, "release", lambda *_, **__: None)
+            patch.setattr(Claims, "release", lambda *_, **__: None)
         with pytest.raises(SystemExit):
             widen_column(lake, "n")
     assert types_of(root, "n") == {"int64"}
-    monkeypatch.setattr("lake_pipeline.ingest.reconcile.owner_is_dead", bool)
+    monkeypatch.setattr("lake_pipeline.usecases.recovery.reconcile.owner_is_dead", bool)
     recover(lake)
     assert types_of(root, "n") == {"double" if widened else "int64"}
     assert whole(lake)
@@ -508,7 +517,7 @@ def test_new_fields_inside_lists_need_no_rewriting(lake: Lake, root: Path, integ
     assert result.rewritten_files == 0
     assert {path: path.read_bytes() for path in before} == before
     assert read_by_duckdb(root, "SELECT count(*), count(s[1].new) FROM {lake}") == [(16, 1)]
-    contract = lake.ledger.contract()
+    contract = lake.ledger.contracts.latest()
     assert contract is not None
     table = ds.dataset([str(path) for path in parts(root)], schema=contract.arrow_schema()).to_table()
     assert sum(row["s"][0]["new"] == "t" for row in table.to_pylist() if row["s"]) == 1
@@ -527,13 +536,13 @@ def test_columns_that_two_batches_add_at_the_same_time_end_in_one_contract(
     results = [*ingest(paused), *ingest_all(paused)]
 
     assert [result.error for result in results if result.error] == []
-    contract = lake.ledger.contract()
+    contract = lake.ledger.contracts.latest()
     assert contract is not None
     paths = {column.path: column.name for column in contract.columns}
     assert {("mine",), ("yours",), ("A-b",), ("a_b",)} <= set(paths)
     assert len(set(paths.values())) == len(paths)
     rows = [{key: value for key, value in row.items() if value is not None} for row in read_by_pyarrow(root)]
-    found = [{path: row[name] for path, name in paths.items() if name in row} for row in rows[len(integers) :]]
-    assert {("yours",): True, ("a_b",): 2}.items() <= found[0].items()
-    assert {("mine",): "x", ("A-b",): 1}.items() <= found[1].items()
+    rescued_values = [{path: row[name] for path, name in paths.items() if name in row} for row in rows[len(integers) :]]
+    assert {("yours",): True, ("a_b",): 2}.items() <= rescued_values[0].items()
+    assert {("mine",): "x", ("A-b",): 1}.items() <= rescued_values[1].items()
     assert whole(lake)

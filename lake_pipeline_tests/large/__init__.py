@@ -1,1 +1,1 @@
-"""Large files: made, converted and measured in a process of their own, so that its peak memory is theirs alone."""
+"""Large files: created, converted and measured in a separate process, so that its peak memory is theirs alone."""

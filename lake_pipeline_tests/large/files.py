@@ -1,4 +1,4 @@
-"""Files of any size, written without holding them: honest ones, and ones made to break whoever reads them."""
+"""Files of any size, written in pieces: normal ones, and ones built to break their reader."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
 from typing import BinaryIO
+
+from lake_pipeline_tests.support.sparse import sparse_lines
 
 _DAYS, _MODES = 28, ("live", "test", "replay")
 
@@ -26,7 +28,7 @@ def _records() -> Iterator[bytes]:
 
 
 def _blocks(size: int, between: bytes) -> Iterator[tuple[int, bytes]]:
-    """Records joined by `between`, a few thousand at a time, until there are `size` bytes of them."""
+    """Records joined by `between`, a few thousand at a time, up to `size` bytes."""
     source = _records()
     while size > 0:
         records = [next(source) for _ in range(4000)]
@@ -36,7 +38,7 @@ def _blocks(size: int, between: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def lines(file: BinaryIO, size: int) -> int:
-    """NDJSON. Returns how many records were written, like all others here."""
+    """NDJSON. Like all functions here, returns how many records were written."""
     return sum(_written(file, block) * records for records, block in _blocks(size, b"\n"))
 
 
@@ -49,7 +51,7 @@ def array(file: BinaryIO, size: int) -> int:
 
 
 def dirty(file: BinaryIO, size: int) -> int:
-    """NDJSON in which every hundredth record is broken."""
+    """NDJSON in which every hundredth record is malformed."""
     total = 0
     for records, block in _blocks(size, b"\n"):
         file.write(_with_broken(block))
@@ -62,13 +64,20 @@ def _with_broken(block: bytes) -> bytes:
     return b"\n".join(line[:-9] if at % 100 == 50 else line for at, line in enumerate(lines))
 
 
+def _sparse(file: BinaryIO, size: int) -> int:
+    """NDJSON of 195 event types with 10 fields each: 1,950 columns, of which a record has 10."""
+    records = size // 150
+    file.write(sparse_lines(records))
+    return records
+
+
 def _written(file: BinaryIO, block: bytes) -> int:
     file.write(block)
     return 1
 
 
 def _bomb(piece: bytes, *, before: bytes = b"", after: bytes = b"") -> Callable[[BinaryIO, int], int]:
-    """A gzip of `piece` over and over: ten megabytes of it are ten gigabytes of text."""
+    """A gzip of `piece` repeated: ten megabytes of it contain ten gigabytes of text."""
 
     def write(file: BinaryIO, size: int) -> int:
         with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed:
@@ -83,15 +92,15 @@ def _bomb(piece: bytes, *, before: bytes = b"", after: bytes = b"") -> Callable[
 
 
 def _wide(file: BinaryIO, size: int) -> int:
-    """One record with 100,000 keys, and then some, in the midst of others."""
+    """One record with more than 100,000 keys, between others."""
     keys = {f"key_{number}": number for number in range(max(100_000, size // 20))}
     record = {"event_time": "2026-02-03", "mode": "live"}
-    file.write(b"\n".join(json.dumps(each).encode() for each in [record, {**record, "wide": keys}, record]))
+    file.write(b"\n".join(json.dumps(line).encode() for line in [record, {**record, "wide": keys}, record]))
     return 3
 
 
 def _one(before: bytes, piece: bytes, after: bytes) -> Callable[[BinaryIO, int], int]:
-    """One record of `before`, as much of `piece` as asked, and `after`, in the midst of forty others."""
+    """One record of `before`, `piece` repeated up to the size, and `after`, between forty others."""
     usual = b'{"event_time":"2026-02-03","mode":"live","n":1}\n' * 20
 
     def write(file: BinaryIO, size: int) -> int:
@@ -109,6 +118,7 @@ LAYOUTS: dict[str, Callable[[BinaryIO, int], int]] = {
     "lines": lines,
     "array": array,
     "dirty": dirty,
+    "sparse": _sparse,
     "nested": _one(b'"n":', b"[", b""),
     "nested-closed": _one(b'"n":', b'{"a":', b"1"),
     "nested-only": lambda file, size: file.write(b"[" * size) * 0,

@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from lake_pipeline.convert.in_process import InProcessEngine
-from lake_pipeline.ingest.lake import Lake
+from lake_pipeline.engines.in_process import InProcessEngine
 from lake_pipeline.ledger.ledger import Ledger
-from lake_pipeline.storage.s3 import S3Store
-from lake_pipeline_tests.aws.server import AwsServer
-from lake_pipeline_tests.factories import OPTIONS
+from lake_pipeline.storage.s3.store import S3Store
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline_tests.support.factories import OPTIONS
+from local_aws.server import AwsServer
 
 
 @pytest.fixture
 def store(aws: AwsServer) -> S3Store:
-    """A store over a bucket of this test's own, below a prefix."""
+    """A store in a new bucket, below a prefix."""
     return aws.store(aws.new_bucket(), "lake/")
 
 
 @pytest.fixture
 def lake(store: S3Store, ledger: Ledger) -> Lake:
-    """A lake over it."""
+    """A lake in it."""
     return Lake(store=store, ledger=ledger, engine=InProcessEngine(store), options=OPTIONS)
 
 
@@ -32,11 +32,11 @@ Land = Callable[[Mapping[str, bytes]], None]
 
 @pytest.fixture
 def land(aws: AwsServer, store: S3Store) -> Land:
-    """Puts raw files into the lake as senders do: by plain uploads."""
+    """Puts raw files into the lake with plain uploads, like senders."""
     client: Any = aws.client()
 
     def put(files: Mapping[str, bytes]) -> None:
         for key, content in files.items():
-            client.put_object(Bucket=store.place.bucket, Key=store.place.prefix + key, Body=content)
+            client.put_object(Bucket=store.location.bucket, Key=store.location.prefix + key, Body=content)
 
     return put

@@ -1,4 +1,4 @@
-"""`lake query --engine athena`: rows page by page, what was read and costs, failures with what to do, and stopping."""
+"""`lake query --engine athena`: paging, scanned bytes and cost, errors with the next step, and cancellation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lake_pipeline.cli import main
-from lake_pipeline.consume.athena import PAGE, query_athena
-from lake_pipeline.opening import athena
+from lake_pipeline.composition import athena
+from lake_pipeline.consume.athena import PAGE_ROWS, query_athena
 from lake_pipeline.settings import load_settings
-from lake_pipeline_tests.aws.server import AwsServer
+from local_aws.server import AwsServer
 
 
 @pytest.fixture(autouse=True)
@@ -41,19 +41,17 @@ def test_every_page_is_fetched_and_values_have_their_types(aws: AwsServer) -> No
     aws.seed_athena(types, rows)
     with aws.athena(scanned=2_000_000_000), aws.recorded() as calls:
         result = query_athena(athena(load_settings()), "SELECT * FROM t")
-        found = list(result.rows)
+        values = list(result.rows)
     assert result.columns == tuple(types)
-    assert len(found) == 2500
-    assert found[0] == (0, 0.5, True, Decimal("1.10"), "2026-02-03 10:00:00.000")
-    assert found[7] == (None,) * 5
+    assert len(values) == 2500
+    assert values[0] == (0, 0.5, True, Decimal("1.10"), "2026-02-03 10:00:00.000")
+    assert values[7] == (None,) * 5
     pages = sum(call["count"] for call in calls if call["operation"] == "GetQueryResults")
-    assert pages == -(-2501 // PAGE)
+    assert pages == -(-2501 // PAGE_ROWS)
     assert (result.bytes_scanned, result.seconds, result.dollars) == (2_000_000_000, 1.5, 0.01)
 
 
-def test_what_was_read_and_what_it_costs_is_told_beside_the_rows(
-    aws: AwsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scanned_bytes_and_cost_are_printed_with_the_rows(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_ATHENA_PRICE", "6.25")
     aws.seed_athena({"mode": "varchar", "rows": "bigint"}, [["live", "3"]])
     with aws.athena(scanned=1_000):
@@ -62,7 +60,7 @@ def test_what_was_read_and_what_it_costs_is_told_beside_the_rows(
     assert "Athena read 1.0 kB in 1.5 s, about $0.0001" in result.stderr
 
 
-def test_a_query_runs_in_the_workgroup_with_results_where_the_settings_say(
+def test_a_query_uses_the_configured_workgroup_and_location_of_results(
     aws: AwsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = aws.client("athena")
@@ -75,24 +73,24 @@ def test_a_query_runs_in_the_workgroup_with_results_where_the_settings_say(
     assert begun["QueryExecution"]["WorkGroup"] == "analysts"
     assert begun["QueryExecution"]["QueryExecutionContext"]["Database"] == "orders"
     output: str = begun["QueryExecution"]["ResultConfiguration"]["OutputLocation"]
-    assert output.startswith(str(settings.athena_output))
+    assert output.startswith(str(settings.athena.output))
 
 
-def test_the_line_about_a_query_names_workgroup_and_place_of_the_results(
+def test_the_summary_of_a_query_names_workgroup_and_location_of_the_results(
     aws: AwsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.client("athena").create_work_group(Name="reports")
     monkeypatch.setenv("LAKE_ATHENA_WORKGROUP", "reports")
-    folder = str(load_settings().athena_output)
+    folder = str(load_settings().athena.output)
     aws.seed_athena({"n": "bigint"}, [["1"]])
-    told = query("SELECT 1 AS n").stderr
-    line = re.fullmatch(r"Athena read .* \(workgroup (\S+), query (\S+), results in (\S+)\)\.\n", told)
-    assert line, told
+    output = query("SELECT 1 AS n").stderr
+    line = re.fullmatch(r"Athena read .* \(workgroup (\S+), query (\S+), results in (\S+)\)\.\n", output)
+    assert line, output
     assert line.groups() == ("reports", line[2], f"{folder}{line[2]}.csv")
 
     monkeypatch.delenv("LAKE_ATHENA_OUTPUT")
     aws.seed_athena({"n": "bigint"}, [["1"]])
-    assert query("SELECT 1 AS n").stderr.endswith(", results in the place of the workgroup).\n")
+    assert query("SELECT 1 AS n").stderr.endswith(", results in the location of the workgroup).\n")
 
 
 @pytest.mark.parametrize(
@@ -104,19 +102,19 @@ def test_the_line_about_a_query_names_workgroup_and_place_of_the_results(
         ("SYNTAX_ERROR: line 1:8", "SYNTAX_ERROR: line 1:8"),
     ],
 )
-def test_a_query_that_fails_tells_why_and_what_to_do(aws: AwsServer, reason: str, advice: str) -> None:
+def test_a_failed_query_names_the_reason_and_the_next_step(aws: AwsServer, reason: str, advice: str) -> None:
     with aws.athena(reason=reason):
-        told = query("SELECT x FROM t", code=1).output
-    assert reason in told
-    assert advice in told
+        output = query("SELECT x FROM t", code=1).output
+    assert reason in output
+    assert advice in output
 
 
-def test_a_refused_query_tells_what_setting_is_missing(aws: AwsServer) -> None:
+def test_a_rejected_query_names_the_missing_setting(aws: AwsServer) -> None:
     with aws.athena(refusal="No output location provided. An output location is required"):
         assert "LAKE_ATHENA_OUTPUT" in query("SELECT 1", code=1).output
 
 
-def test_a_query_is_stopped_when_whoever_asked_goes_away(aws: AwsServer) -> None:
+def test_a_query_is_stopped_if_its_caller_is_interrupted(aws: AwsServer) -> None:
     begun = threading.Event()
 
     def interrupt(state: str) -> None:
@@ -132,3 +130,19 @@ def test_a_query_is_stopped_when_whoever_asked_goes_away(aws: AwsServer) -> None
 def test_a_lake_in_a_directory_has_no_athena(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_ROOT", str(tmp_path))
     assert "needs a lake in a bucket" in query("SELECT 1", code=1).output
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["DROP TABLE t", "UNLOAD (SELECT 1) TO 's3://b/x'", "CREATE TABLE c AS SELECT 1", "/* SELECT */ INSERT INTO t"],
+)
+def test_a_statement_that_is_no_query_is_not_sent(aws: AwsServer, sql: str) -> None:
+    with aws.athena(), aws.recorded() as calls:
+        assert "only runs queries" in query(sql, code=1).output
+    assert not list(calls)
+
+
+def test_comments_and_parentheses_may_come_before_a_query(aws: AwsServer) -> None:
+    aws.seed_athena({"n": "bigint"}, [["1"]])
+    with aws.athena():
+        assert query("/* a */ -- b\n (with t as (SELECT 1) SELECT 1 AS n)", "--json").stdout == '{"n":1}\n'

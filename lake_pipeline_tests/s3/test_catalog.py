@@ -1,4 +1,4 @@
-"""The Glue Data Catalog: in step with contract and ledger, no partition registered by hand, as Athena reads it."""
+"""The Glue Data Catalog: it follows contract and ledger, projects partitions, and is readable by Athena."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from lake_pipeline.contract.athena import MAX_COMMENT, comment, problems
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.defs.build import build_defs
 from lake_pipeline.defs.resources import LakeResource
-from lake_pipeline.ledger.views import Extent
+from lake_pipeline.ledger.curated import Extent
 from lake_pipeline.model.partitions import PartitionKey
-from lake_pipeline.provision.catalog import MOST_MODES, Table, projection
+from lake_pipeline.provision.catalog import MAX_ENUMERATED_MODES, Table, projection
 from lake_pipeline.provision.ddl import create_table
 from lake_pipeline.settings import load_settings
-from lake_pipeline.storage.places import S3Place
+from lake_pipeline.storage.location import S3Location
 from lake_pipeline.storage.zones import CURATED
-from lake_pipeline_tests.aws.server import AwsServer
-from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.support.factories import ndjson
+from local_aws.server import AwsServer
 
 RECORD = {"event_time": "2026-02-03T10:00:00Z", "mode": "live", "user": {"id": 1}, "tags": [{"k": "a"}], "order": "x"}
 
@@ -36,7 +36,7 @@ Land = Callable[..., None]
 
 @pytest.fixture
 def database(aws: AwsServer, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a database that is not there yet, and settings for a lake in a bucket."""
+    """The name of a database that does not exist, and settings for a lake in a bucket."""
     bucket = aws.new_bucket()
     monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", aws.endpoint)
     monkeypatch.setenv("LAKE_ROOT", f"s3://{bucket}/lake")
@@ -105,7 +105,7 @@ def test_the_catalog_follows_contract_and_ledger(aws: AwsServer, database: str, 
     assert aws.client("glue").get_partitions(DatabaseName=database, TableName="json_parsed_parquet")["Partitions"] == []
 
 
-def test_every_published_file_stands_where_a_projected_partition_looks(
+def test_every_published_file_is_at_the_location_of_a_projected_partition(
     aws: AwsServer, database: str, land: Land
 ) -> None:
     modes = ["live", "a b/c=d", "ünï", "100%", "1.5", "..", "a,b"]
@@ -116,12 +116,12 @@ def test_every_published_file_stands_where_a_projected_partition_looks(
     looked_at = set(projected(parameters))
     bucket = database.replace("_", "-")
     keys = aws.client().list_objects_v2(Bucket=bucket, Prefix=f"lake/{CURATED}")["Contents"]
-    folders = {f"s3://{bucket}/{each['Key'].rpartition('/')[0]}" for each in keys}
+    folders = {f"s3://{bucket}/{item['Key'].rpartition('/')[0]}" for item in keys}
     assert len(folders) == len(modes)
     assert folders <= looked_at
 
 
-def test_glue_is_told_that_the_files_are_parquet_read_by_column_name_each_with_a_codec_of_its_own(
+def test_the_table_reads_parquet_by_column_name_with_the_codec_of_each_file(
     aws: AwsServer, database: str, land: Land
 ) -> None:
     land(0, RECORD)
@@ -135,7 +135,7 @@ def test_glue_is_told_that_the_files_are_parquet_read_by_column_name_each_with_a
     }
     assert others == {"EXTERNAL": "TRUE", "classification": "parquet", "lake_contract_version": "1"}
     storage = {name: value for name, value in table["StorageDescriptor"].items() if name != "Columns"}
-    # No codec: each file names that of its columns, and a table's would be for whoever writes to it.
+    # No codec: each file names the codec of its columns; one in the table would only apply to writers.
     assert storage == {
         "Location": f"s3://{database.replace('_', '-')}/lake/{CURATED}",
         "InputFormat": f"{parquet}.MapredParquetInputFormat",
@@ -148,7 +148,7 @@ def test_glue_is_told_that_the_files_are_parquet_read_by_column_name_each_with_a
 
 
 def projected(parameters: dict[str, str]) -> Iterator[str]:
-    """The locations that Athena makes of the parameters, as its documentation tells."""
+    """The locations that Athena derives from the parameters, by its documentation."""
 
     def numbers(column: str) -> list[str]:
         first, last = map(int, parameters[f"projection.{column}.range"].split(","))
@@ -164,7 +164,9 @@ def projected(parameters: dict[str, str]) -> Iterator[str]:
                     yield location
 
 
-def test_parameters_of_others_stay_and_an_older_projection_goes(aws: AwsServer, database: str, land: Land) -> None:
+def test_parameters_of_others_are_kept_and_an_older_projection_is_removed(
+    aws: AwsServer, database: str, land: Land
+) -> None:
     land(0, RECORD)
     lake("catalog", "sync")
     table = table_of(aws, database)
@@ -177,7 +179,7 @@ def test_parameters_of_others_stay_and_an_older_projection_goes(aws: AwsServer, 
     assert parameters == {**table["Parameters"], "team": "search"}
 
 
-def test_the_statement_is_one_that_a_hive_parser_takes(database: str, land: Land, spark: SparkSession) -> None:
+def test_a_hive_parser_accepts_the_create_statement(database: str, land: Land, spark: SparkSession) -> None:
     land(0, {**RECORD, "select": 1, "_id": 2, "it's": {"a\\b": True}, "9": None, "1st": 0.5})
     ddl = json.loads(lake("catalog", "ddl", "--json").output)["ddl"]
 
@@ -191,7 +193,7 @@ def test_the_statement_is_one_that_a_hive_parser_takes(database: str, land: Land
     assert "LOCATION 's3://" in ddl
 
 
-def test_what_athena_could_not_read_is_told_before_it_is_sent() -> None:
+def test_a_table_that_athena_could_not_read_is_rejected_before_it_is_sent() -> None:
     def with_columns(*fields: pa.Field) -> Contract:
         contract = Contract()
         contract.__dict__["_arrow_schema"] = pa.schema(fields)
@@ -213,25 +215,27 @@ def test_what_athena_could_not_read_is_told_before_it_is_sent() -> None:
     for column in ("my-lake", "Upper", "month", "x" * 256, "wide", "twins", "span", "huge"):
         assert any(column in problem for problem in found), column
     assert problems(with_columns(pa.field("select", pa.int64())), "lake") == []
-    assert comment("a\nb" + "c" * 300) == "a�b" + "c" * (MAX_COMMENT - 4) + "…"
+    assert comment("a\nb" + "c" * 300) == "a\\nb" + "c" * (MAX_COMMENT - 5) + "…"
 
 
 def test_many_modes_must_be_named_by_the_query() -> None:
-    extent = Extent(first=date(2026, 1, 1), last=date(2026, 1, 2), modes=tuple(map(str, range(MOST_MODES + 1))))
-    parameters = projection(S3Place(bucket="b"), extent)
+    extent = Extent(
+        first=date(2026, 1, 1), last=date(2026, 1, 2), modes=tuple(map(str, range(MAX_ENUMERATED_MODES + 1)))
+    )
+    parameters = projection(S3Location(bucket="b"), extent)
     assert parameters["projection.mode.type"] == "injected"
     assert "projection.mode.values" not in parameters
 
 
-def test_a_day_of_next_year_is_projected_before_it_comes() -> None:
+def test_the_next_year_is_projected_in_advance() -> None:
     extent = Extent(first=date(2019, 5, 1), last=date(2020, 5, 1), modes=("live",))
     new_year = datetime(2026, 12, 31, tzinfo=UTC)
-    assert projection(S3Place(bucket="b"), extent, today=new_year)["projection.year.range"] == "2019,2027"
+    assert projection(S3Location(bucket="b"), extent, today=new_year)["projection.year.range"] == "2019,2027"
     assert PartitionKey(date(2027, 1, 1), "live").path.startswith("year=2027/")
 
 
 def test_nothing_is_projected_while_nothing_is_published() -> None:
-    table = Table(S3Place(bucket="b"), "lake", Contract(version=1), None)
+    table = Table(S3Location(bucket="b"), "lake", Contract(version=1), None)
     assert "'projection.enabled'='false'" in create_table(table)
 
 
@@ -250,30 +254,28 @@ def run_catalog_job(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
 
 
 def tick(instance: dg.DagsterInstance) -> tuple[int, str]:
-    """How many runs the sensor requests now, and what it says."""
+    """The number of runs that the sensor requests, and its skip message."""
     repository = build_defs(load_settings()).get_repository_def()
     context = dg.build_sensor_context(
         instance=instance, repository_def=repository, resources={"lake": LakeResource(load_settings())}
     )
-    told = repository.get_sensor_def("catalog_sensor").evaluate_tick(context)
-    return len(told.run_requests or ()), told.skip_message or ""
+    tick_result = repository.get_sensor_def("catalog_sensor").evaluate_tick(context)
+    return len(tick_result.run_requests or ()), tick_result.skip_message or ""
 
 
-def test_the_sensor_has_the_table_brought_up_to_date_when_it_is_old_and_only_then(
-    aws: AwsServer, database: str, land: Land
-) -> None:
+def test_the_sensor_requests_an_update_only_if_the_table_is_outdated(aws: AwsServer, database: str, land: Land) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        assert tick(instance) == (0, "There is no table yet: its columns come with the first batch.")
+        assert tick(instance) == (0, "There is no table yet: the first batch creates its columns.")
         land(0, RECORD)
         news: list[dict[str, Any]] = [{"late": 1.5}, {"mode": "second"}, {"event_time": "2019-05-01"}]
         for number, new in enumerate(news, start=1):
             assert tick(instance)[0] == 1
             assert run_catalog_job(instance).success
-            assert tick(instance) == (0, "The table is as contract and ledger have it.")
+            assert tick(instance) == (0, "The table matches contract and ledger.")
             land(number, {**RECORD, **new})
         assert tick(instance)[0] == 1
         assert run_catalog_job(instance).success
-        # A day more of what is known changes nothing: it is projected already.
+        # Another day of a known mode changes nothing: it is projected already.
         land(4, {**RECORD, "event_time": "2026-03-03"})
         assert tick(instance)[0] == 0
     parameters = table_of(aws, database)["Parameters"]
@@ -282,30 +284,30 @@ def test_the_sensor_has_the_table_brought_up_to_date_when_it_is_old_and_only_the
     assert "late" in {column["Name"] for column in table_of(aws, database)["StorageDescriptor"]["Columns"]}
 
 
-def test_a_catalog_that_can_not_be_reached_fails_its_own_run_and_no_ingest(
+def test_an_unreachable_catalog_fails_its_own_run_and_no_ingest(
     aws: AwsServer, database: str, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lake_pipeline.aws.clients.ATTEMPTS", 1)
+    monkeypatch.setattr("lake_pipeline.aws.clients.MAX_ATTEMPTS", 1)
     monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", "http://127.0.0.1:9")
     with dg.DagsterInstance.ephemeral() as instance:
         land(0, RECORD)
         assert tick(instance)[0] == 1
         assert not run_catalog_job(instance).success
-        requested, told = tick(instance)
+        requested, tick_result = tick(instance)
         assert requested == 0
-        assert "could not bring it up to date" in told
+        assert "failed to update it" in tick_result
         land(1, {**RECORD, "mode": "second"})
         assert json.loads(lake("status", "--json").output)["files"]["SUCCEEDED"] == 2
 
         monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", aws.endpoint)
-        monkeypatch.setattr("lake_pipeline.defs.catalog.PAUSE", timedelta(0))
+        monkeypatch.setattr("lake_pipeline.defs.consumers.catalog_sensor.RETRY_PAUSE", timedelta(0))
         assert tick(instance)[0] == 1
         assert run_catalog_job(instance).success
         assert tick(instance)[0] == 0
     assert table_of(aws, database)["Parameters"]["projection.mode.values"] == "live,second"
 
 
-def test_the_sensor_runs_by_itself_only_where_there_is_a_glue(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sensor_is_on_by_default_only_if_glue_is_configured(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def status() -> dg.DefaultSensorStatus:
         definitions = build_defs(load_settings()).get_repository_def()
         return definitions.get_sensor_def("catalog_sensor").default_status

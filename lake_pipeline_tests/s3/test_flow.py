@@ -1,4 +1,4 @@
-"""The whole flow in a bucket: the commands as a person runs them, and what a reader of the bucket sees."""
+"""The complete flow in a bucket: the commands, and the view of a reader of the bucket."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import pytest
 from click.testing import CliRunner
 
 from lake_pipeline.cli import main
-from lake_pipeline.convert import ahead, reading
-from lake_pipeline.ingest.batch import ingest_all
-from lake_pipeline.ingest.discover import discover
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.verify import verify
+from lake_pipeline.convert.input import prefetch as ahead
+from lake_pipeline.convert.input import reader as reading
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.model.states import FileState
-from lake_pipeline.storage import fetching
-from lake_pipeline.storage.s3 import S3Store
-from lake_pipeline_tests.aws.server import AwsServer
-from lake_pipeline_tests.factories import ndjson
+from lake_pipeline.storage.object_store import CONCURRENT_REQUESTS
+from lake_pipeline.storage.s3.store import S3Store
+from lake_pipeline.usecases.batches.ingest import ingest_all
+from lake_pipeline.usecases.checks.verify import verify
+from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.lake import Lake
 from lake_pipeline_tests.s3.conftest import Land
+from lake_pipeline_tests.support.factories import ndjson
+from local_aws.server import AwsServer
 
 FILES = {
     "2026/week05/a b+%41 ü.json": ndjson(
@@ -48,8 +49,8 @@ def test_discover_ingest_status_and_query_work_on_a_bucket(
     monkeypatch.setenv("LAKE_LEDGER_URL", ledger_url)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
 
-    found = _lake("discover")
-    assert (found["seen"], found["new"], found["skipped"]) == (4, 4, 1)
+    discovery = _lake("discover")
+    assert (discovery["seen"], discovery["new"], discovery["skipped"]) == (4, 4, 1)
     batch = _lake("ingest")
     assert (batch["succeeded"], batch["archived"], batch["rows_published"], batch["rows_quarantined"]) == (4, 4, 23, 1)
     status = _lake("status")
@@ -69,17 +70,16 @@ def test_discover_ingest_status_and_query_work_on_a_bucket(
     archived = {
         f"raw-json-data-processed/{key}" for key in FILES if key not in ("all_historical_files/", "notes/not ours.json")
     }
-    assert {key for key in keys if not key.startswith(("json_parsed_parquet/", "quarantine/"))} == {
+    assert {key for key in keys if not key.startswith(("json_parsed_parquet/", "quarantine/", "_commits/"))} == {
         *archived,
+        "_lake.json",
         "all_historical_files/",
         "notes/not ours.json",
     }
     assert list(store.pending()) == []
 
 
-def test_a_file_that_is_gone_or_replaced_is_refused_alone(
-    aws: AwsServer, lake: Lake, store: S3Store, land: Land
-) -> None:
+def test_a_missing_or_replaced_file_fails_alone(aws: AwsServer, lake: Lake, store: S3Store, land: Land) -> None:
     land({f"2026/week05/{number}.json": ndjson({"event_time": "2026-02-03T10:00:00Z"}) for number in range(20)})
     discover(lake)
     store.delete("2026/week05/3.json")
@@ -88,16 +88,16 @@ def test_a_file_that_is_gone_or_replaced_is_refused_alone(
     assert (batch.succeeded, batch.quarantined, batch.failed, batch.rows_published) == (18, 2, 0, 18)
 
 
-def test_a_pack_of_small_files_is_fetched_side_by_side(lake: Lake, land: Land, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_files_are_prefetched_concurrently(lake: Lake, land: Land, monkeypatch: pytest.MonkeyPatch) -> None:
     land({f"2026/week05/{number}.json": ndjson({"event_time": "2026-02-03T10:00:00Z"}) for number in range(20)})
     discover(lake)
-    together = threading.Barrier(fetching.FETCHES, timeout=20)
+    together = threading.Barrier(CONCURRENT_REQUESTS, timeout=20)
     opened = itertools.count()
     open_one = S3Store.open
 
     def open_together(*arguments: Any, **options: Any) -> Any:
-        # Those of the first sample are read before.
-        if threading.current_thread().name.startswith("fetch") and next(opened) < fetching.FETCHES:
+        # The files of the first sample are read before.
+        if threading.current_thread().name.startswith("fetch") and next(opened) < CONCURRENT_REQUESTS:
             together.wait()
         return open_one(*arguments, **options)
 
@@ -106,13 +106,13 @@ def test_a_pack_of_small_files_is_fetched_side_by_side(lake: Lake, land: Land, m
     assert batch.succeeded == 20
 
 
-def test_large_files_are_waited_for_side_by_side_and_so_are_samples(
+def test_large_files_and_samples_are_prefetched_concurrently(
     lake: Lake, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "SMALL_BYTES", 1)
     land({f"2026/week05/{number:02}.json": ndjson({"event_time": "2026-02-03T10:00:00Z"}) for number in range(20)})
     discover(lake)
-    files_ahead = ahead.FILES_AHEAD * lake.options.workers
+    files_ahead = ahead.FILES_PER_WORKER * lake.options.workers
     together = {"read": threading.Barrier(files_ahead, timeout=20), "sample": threading.Barrier(4, timeout=20)}
     left = {"read": files_ahead, "sample": 4}
     lock, open_one = threading.Lock(), S3Store.open
@@ -132,18 +132,18 @@ def test_large_files_are_waited_for_side_by_side_and_so_are_samples(
     assert max(left.values()) < 0
 
 
-def test_faults_at_a_few_per_cent_of_the_calls_change_nothing(
+def test_faults_in_a_few_percent_of_the_calls_change_no_result(
     aws: AwsServer, lake: Lake, store: S3Store, land: Land
 ) -> None:
     record = {"event_time": "2026-02-03T10:00:00Z", "mode": "live"}
     land({f"2026/week05/{number}.json": ndjson(*[record] * 10, {"mode": "no date"}) for number in range(60)})
     with aws.faults(rate=0.04, seed=2, stall_seconds=0.2) as made:
         discover(lake)
-        # What a fault has outlived all attempts at waits in the ledger; archiving is done by the next look.
+        # Files that failed all attempts wait in the ledger; the next run archives the rest.
         batches = [*ingest_all(lake), *ingest_all(lake)]
     assert made.total() > 5
     assert [batch.error for batch in batches] == [None]
-    status = lake.ledger.status()
+    status = lake.ledger.views.status()
     assert (status.files[FileState.SUCCEEDED], status.archived) == (60, 60)
     assert (status.rows_read, status.rows_published, status.rows_quarantined) == (660, 600, 60)
     keys = [info.key for info in store.objects("")]
@@ -154,7 +154,7 @@ def test_faults_at_a_few_per_cent_of_the_calls_change_nothing(
 
 
 def _lake(*arguments: str) -> Any:
-    """Run a command of `lake` with --json; the one object that it prints."""
+    """Runs a `lake` command with --json; returns the object it prints."""
     done = CliRunner().invoke(main, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""The ledger named by a secret of AWS Secrets Manager: what is understood, and that a wrong one is never shown."""
+"""The ledger's URL from AWS Secrets Manager: accepted forms, and that no error shows the value."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 import pytest
 
 from lake_pipeline.aws.secrets import database_url
+from lake_pipeline.composition import ledger_url
 from lake_pipeline.errors import SettingsError
-from lake_pipeline.opening import ledger_url
 from lake_pipeline.settings import load_settings
-from lake_pipeline_tests.aws.server import REGION, AwsServer
+from local_aws.server import REGION, AwsServer
 
 
 @pytest.fixture(autouse=True)
@@ -24,32 +24,32 @@ def kept(aws: AwsServer, name: str, value: object) -> str:
     return arn
 
 
-def test_a_url_is_taken_as_it_is(aws: AwsServer) -> None:
+def test_a_secret_that_is_a_url_is_used_unchanged(aws: AwsServer) -> None:
     kept(aws, "lake/url", "postgresql://u:p@h:5432/d\n")
     assert ledger_url(load_settings(ledger_secret="lake/url")) == "postgresql://u:p@h:5432/d"
 
 
-def test_the_fields_of_rds_are_put_together_and_escaped(aws: AwsServer) -> None:
+def test_the_fields_of_an_rds_secret_become_an_escaped_url(aws: AwsServer) -> None:
     fields = {"username": "lake", "password": "p@s/s:w", "host": "db.internal", "port": 6543, "dbname": "lake"}
     arn = kept(aws, "lake/fields", fields)
     assert database_url(arn, region=REGION) == "postgresql://lake:p%40s%2Fs%3Aw@db.internal:6543/lake"
 
 
 @pytest.mark.parametrize("value", ["hunter2", {"password": "hunter2"}, '["hunter2"]', '{"password": "hunter2'])
-def test_what_is_no_address_is_told_without_showing_it(value: object, aws: AwsServer) -> None:
+def test_an_invalid_secret_is_rejected_without_showing_its_value(value: object, aws: AwsServer) -> None:
     name = f"lake/bad-{abs(hash(str(value)))}"
     kept(aws, name, value)
-    with pytest.raises(SettingsError, match=r"LAKE_LEDGER_SECRET.*neither a URL") as told:
+    with pytest.raises(SettingsError, match=r"LAKE_LEDGER_SECRET.*neither a URL") as raised:
         database_url(name, region=REGION)
-    assert "hunter2" not in str(told.value)
-    assert told.value.__cause__ is None
+    assert "hunter2" not in str(raised.value)
+    assert raised.value.__cause__ is None
 
 
-def test_a_secret_that_is_missing_is_told() -> None:
+def test_a_missing_secret_is_reported() -> None:
     with pytest.raises(SettingsError, match="there is no secret lake/none"):
         database_url("lake/none", region=REGION)
 
 
-def test_two_ledgers_are_one_too_many() -> None:
+def test_a_ledger_url_and_a_ledger_secret_exclude_each_other() -> None:
     with pytest.raises(SettingsError, match="LAKE_LEDGER_URL is set too"):
         load_settings(ledger_secret="lake/url", ledger_url="postgresql://u:p@h/d")

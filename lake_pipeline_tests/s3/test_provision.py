@@ -1,4 +1,4 @@
-"""Provisioning: what is set up, that repeating it changes nothing, that drift is told, and that others' things stay."""
+"""Provisioning: created resources, idempotence, drift detection, and that configuration of others is kept."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from lake_pipeline.cli import main
 from lake_pipeline.contract.hive_types import hive_type
 from lake_pipeline.provision.bundle import bundle
-from lake_pipeline_tests.aws.server import AwsServer
-from lake_pipeline_tests.factories import ndjson
+from lake_pipeline_tests.support.factories import ndjson
+from local_aws.server import AwsServer
 
 ROLE = "arn:aws:iam::123456789012:role/lake-glue"
 
@@ -25,7 +25,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def bucket(aws: AwsServer, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A name that no bucket has yet, and settings for a lake in it."""
+    """An unused bucket name, and settings for a lake in it."""
     name = aws.new_bucket()
     aws.client().delete_bucket(Bucket=name)
     for service in ("SQS", "GLUE"):
@@ -35,7 +35,7 @@ def bucket(aws: AwsServer, ledger_url: str, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("LAKE_LEDGER_URL", ledger_url)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     monkeypatch.setenv("LAKE_GLUE_ROLE", ROLE)
-    # Catalogs and jobs are shared by the whole account.
+    # The whole account shares catalogs and jobs.
     monkeypatch.setenv("LAKE_GLUE_DATABASE", name.replace("-", "_"))
     monkeypatch.setenv("LAKE_GLUE_JOB", name)
     return name
@@ -51,16 +51,16 @@ def changes(result: Result) -> list[str]:
     return [json.loads(line)["resource"] for line in result.stdout.splitlines()]
 
 
-def test_everything_is_made_once_and_then_left_alone(aws: AwsServer, bucket: str) -> None:
+def test_provisioning_creates_everything_once_and_is_idempotent(aws: AwsServer, bucket: str) -> None:
     dry = run("--dry-run", "--json")
     assert changes(dry)[0] == f"bucket s3://{bucket}"
     assert "head_bucket" not in dry.output
-    assert bucket not in [each["Name"] for each in aws.client().list_buckets()["Buckets"]]
+    assert bucket not in [existing["Name"] for existing in aws.client().list_buckets()["Buckets"]]
 
     made = run("--json")
     assert changes(made) == changes(dry)
     assert changes(run("--json")) == []
-    assert "Everything is as it should be." in run("--check").output
+    assert "Everything is up to date." in run("--check").output
 
     client = aws.client()
     block = client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
@@ -74,7 +74,7 @@ def test_everything_is_made_once_and_then_left_alone(aws: AwsServer, bucket: str
     assert set(rules) == {"lake-lake/archive-tiering", "lake-lake/incomplete-uploads", "lake-lake/glue-runs"}
 
 
-def test_the_job_has_its_code_and_what_a_person_chose(
+def test_the_job_has_its_code_and_the_configured_size(
     aws: AwsServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run()
@@ -96,16 +96,16 @@ def content_of(key: str) -> bytes:
     return bundle()[key.rpartition("/")[2]]
 
 
-def test_the_queue_that_is_made_hears_of_what_lands(
+def test_the_created_queue_is_notified_of_landed_files(
     aws: AwsServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = run().output
-    url = told.partition("LAKE_EVENTS_QUEUE_URL=")[2].strip()
+    result = run().output
+    url = result.partition("LAKE_EVENTS_QUEUE_URL=")[2].strip()
     monkeypatch.setenv("LAKE_EVENTS_QUEUE_URL", url)
     aws.client().put_object(Bucket=bucket, Key="lake/2026/week05/a.json", Body=b"{}")
     aws.client().put_object(Bucket=bucket, Key="elsewhere/2026/week05/a.json", Body=b"{}")
-    found = CliRunner().invoke(main, ["discover", "--events", "--json"])
-    assert json.loads(found.stdout)["new"] == 1
+    discovery = CliRunner().invoke(main, ["discover", "--events", "--json"])
+    assert json.loads(discovery.stdout)["new"] == 1
 
 
 def test_the_table_has_the_columns_of_the_contract_and_follows_it(aws: AwsServer, bucket: str) -> None:
@@ -125,7 +125,7 @@ def test_the_table_has_the_columns_of_the_contract_and_follows_it(aws: AwsServer
     assert table["StorageDescriptor"]["Location"] == f"s3://{bucket}/lake/json_parsed_parquet/"
 
 
-def test_drift_is_told_and_mended_and_what_others_set_stays(aws: AwsServer, bucket: str) -> None:
+def test_drift_is_reported_and_corrected_and_configuration_of_others_is_kept(aws: AwsServer, bucket: str) -> None:
     run("--only", "bucket")
     client = aws.client()
     theirs: dict[str, Any] = {
@@ -137,12 +137,12 @@ def test_drift_is_told_and_mended_and_what_others_set_stays(aws: AwsServer, buck
     client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [theirs]})
     client.delete_public_access_block(Bucket=bucket)
 
-    told = run("--only", "bucket", "--check", code=1)
-    assert f"lifecycle of s3://{bucket} would change" in told.output
-    assert re.search(r'^  \+ +"ID": "lake-lake/archive-tiering"', told.output, re.MULTILINE)
-    assert "2 resources are not as they should be" in told.output
-    assert f"public access block of s3://{bucket} would be made" in told.output
-    assert re.search(r"^  -", told.output, re.MULTILINE) is None
+    result = run("--only", "bucket", "--check", code=1)
+    assert f"lifecycle of s3://{bucket} would change" in result.output
+    assert re.search(r'^  \+ +"ID": "lake-lake/archive-tiering"', result.output, re.MULTILINE)
+    assert "2 resources are not up to date" in result.output
+    assert f"public access block of s3://{bucket} would be created" in result.output
+    assert re.search(r"^  -", result.output, re.MULTILINE) is None
 
     run("--only", "bucket")
     rules = [rule["ID"] for rule in client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]]
@@ -155,7 +155,9 @@ def test_drift_is_told_and_mended_and_what_others_set_stays(aws: AwsServer, buck
     assert changes(run("--only", "bucket", "--check", "--json")) == []
 
 
-def test_choices_of_a_person_are_made(aws: AwsServer, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_for_versioning_and_lifecycle_are_applied(
+    aws: AwsServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in {"VERSIONING": "true", "TIER_DAYS": "60", "QUARANTINE_DAYS": "365"}.items():
         monkeypatch.setenv(f"LAKE_{name}", value)
     run("--only", "bucket")
@@ -185,5 +187,5 @@ def test_a_directory_needs_no_provisioning(bucket: str, monkeypatch: pytest.Monk
         (pa.map_(pa.string(), pa.int32()), "map<string,int>"),
     ],
 )
-def test_types_are_named_as_hive_names_them(arrow: pa.DataType, hive: str) -> None:
+def test_arrow_types_become_hive_types(arrow: pa.DataType, hive: str) -> None:
     assert hive_type(arrow) == hive

@@ -1,4 +1,4 @@
-"""Readers of a lake in a bucket: datasets, snapshots, workers, Spark and SQL have the rows of the ledger."""
+"""Readers of a lake in a bucket: datasets, snapshots, loader workers, Spark and SQL read exactly the published rows."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from lake_pipeline.consume.dataset import CuratedDataset, Share
 from lake_pipeline.consume.query import query
 from lake_pipeline.consume.spark import read_curated
 from lake_pipeline.errors import PermanentError
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.rebuild import rebuild
-from lake_pipeline.ingest.snapshots import create_snapshot, drop_snapshot
 from lake_pipeline.model.selections import Selection
-from lake_pipeline.storage.s3 import S3Store
+from lake_pipeline.storage.s3.store import S3Store
 from lake_pipeline.storage.zones import RETAINED
-from lake_pipeline_tests.aws.server import AwsServer
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import downloaded, ingest, is_sound
+from lake_pipeline.usecases.batches.rebuild import rebuild
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.snapshots.create import create_snapshot
+from lake_pipeline.usecases.snapshots.drop import drop_snapshot
 from lake_pipeline_tests.s3.conftest import Land
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import downloaded, ingest, is_sound
+from local_aws.server import AwsServer
 
 MODES = ("live", "a b/c=d")
 
@@ -31,7 +32,7 @@ ROWS = 40
 
 @pytest.fixture
 def landed(lake: Lake, land: Land) -> Lake:
-    """A day of two years each, with two modes: four files."""
+    """One day in each of two years, with two modes: four files."""
     records = [
         {"event_time": f"{2025 + n % 2}-02-01", "mode": MODES[n // 2 % 2], "n": n, "t": f"text {n}"}
         for n in range(ROWS)
@@ -46,7 +47,7 @@ def numbers(batches: Any) -> list[int]:
 
 
 def rebuild_all(lake: Lake) -> None:
-    rebuild(lake, {file.partition for file in lake.ledger.curated_files()})
+    rebuild(lake, {file.partition for file in lake.ledger.curated.files()})
 
 
 def retained(lake: Lake) -> int:
@@ -86,14 +87,14 @@ def test_a_snapshot_gives_the_same_batches_after_a_rebuild_until_it_is_dropped(l
         dataset.table()
 
 
-def test_loaders_with_workers_read_a_bucket_that_their_parent_has_read_too(landed: Lake) -> None:
+def test_loader_workers_can_read_a_bucket_that_their_parent_has_read(landed: Lake) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed: `make install-torch`")
     from torch.utils.data import DataLoader, SequentialSampler
 
     from lake_pipeline.consume.torch_data import CuratedBatches, CuratedRows
 
     dataset = CuratedDataset.of_selection(landed, columns=["n", "t"], seed=5, batch_rows=4)
-    # From here on this process has connections, which the workers must not send anything on.
+    # Now this process has open connections, which its workers must not use.
     assert sorted(numbers(dataset.batches())) == list(range(ROWS))
     loader = DataLoader(CuratedBatches(dataset), batch_size=None, num_workers=2)
     for _ in range(2):
@@ -105,25 +106,25 @@ def test_loaders_with_workers_read_a_bucket_that_their_parent_has_read_too(lande
     assert [int(n) for batch in picked for n in batch["n"]] == [int(rows[number]["n"]) for number in range(ROWS)]
 
 
-def test_spark_is_given_the_places_of_a_snapshot_in_the_bucket(
+def test_spark_reads_the_files_of_a_snapshot_in_the_bucket(
     landed: Lake, store: S3Store, spark: SparkSession, tmp_path: Path
 ) -> None:
-    """The connector to S3 is no part of Spark, so a copy of the bucket is mounted where it would answer."""
+    """Spark does not include the S3 connector, so a copy of the bucket is mounted under its URI."""
     create_snapshot(landed, "s", Selection())
     before = numbers_of(landed)
-    rebuild(landed, [file.partition for file in landed.ledger.curated_files()][:1])
+    rebuild(landed, [file.partition for file in landed.ledger.curated.files()][:1])
     hadoop = spark._jsc.hadoopConfiguration()
     mounted = {
         "fs.s3a.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
         "fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.LocalFileSystem",
-        f"fs.viewfs.mounttable.{store.place.bucket}.link./lake": f"file://{downloaded(store, tmp_path)}",
+        f"fs.viewfs.mounttable.{store.location.bucket}.link./lake": f"file://{downloaded(store, tmp_path)}",
     }
     for name, value in mounted.items():
         hadoop.set(name, value)
     frame = read_curated(spark, landed, snapshot="s", columns=["n", "mode"], scheme="s3a")
     assert sorted(row["n"] for row in frame.collect()) == before == list(range(ROWS))
     files = frame.inputFiles()
-    assert all(file.startswith(f"s3a://{store.place.bucket}/lake/") for file in files)
+    assert all(file.startswith(f"s3a://{store.location.bucket}/lake/") for file in files)
     assert sum("/retained/" in file for file in files) == 1
     assert {row["mode"] for row in frame.collect()} == set(MODES)
 
@@ -132,7 +133,7 @@ def numbers_of(lake: Lake) -> list[int]:
     return sorted(numbers(CuratedDataset.of_snapshot(lake, "s").batches()))
 
 
-def test_the_local_engine_asks_a_bucket_only_for_what_a_query_needs(landed: Lake, aws: AwsServer) -> None:
+def test_the_local_engine_requests_only_the_files_that_a_query_needs(landed: Lake, aws: AwsServer) -> None:
     sql = "SELECT mode, sum(n) FROM json_parsed_parquet WHERE year = 2026 GROUP BY mode ORDER BY mode"
     with aws.recorded() as asked:
         rows = list(query(landed, sql).rows)

@@ -1,4 +1,4 @@
-"""A ledger like one on RDS, over TLS: who is let in, who is refused and what they are told, and tokens that expire."""
+"""A ledger over TLS, like on RDS: accepted and rejected certificates, error messages, and expiring tokens."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sqlalchemy.engine import make_url
 from lake_pipeline.aws.database import rds_token
 from lake_pipeline.cli import main
 from lake_pipeline.errors import LedgerUnavailable
-from lake_pipeline.ledger.connection import Database, Entrance
-from lake_pipeline_tests.aws.server import CREDENTIALS, REGION
-from lake_pipeline_tests.tls_front import Authority, TlsFront, tls_front
+from lake_pipeline.ledger.connection import ConnectionOptions, Database
+from lake_pipeline_tests.support.tls_front import Authority, TlsFront, tls_front
+from local_aws.server import CREDENTIALS, REGION
 
 HOST = "127.0.0.1"
 USER = "lake_user"
@@ -29,7 +29,7 @@ USER = "lake_user"
 WHO = text("SELECT current_user")
 
 VALID_SECONDS = 1
-"""Of a token; AWS says 15 minutes."""
+"""Validity of a token; on AWS 15 minutes."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ Front = Callable[..., AbstractContextManager[TlsFront]]
 
 @pytest.fixture
 def front(ledger_url: str, authority: Authority) -> Front:
-    """Makes a front to this test's ledger, with a certificate for `host`."""
+    """Starts a TLS proxy for this test's ledger, with a certificate for `host`."""
 
     def made(host: str = HOST, *, expired: bool = False) -> AbstractContextManager[TlsFront]:
         url = make_url(ledger_url)
@@ -51,17 +51,17 @@ def front(ledger_url: str, authority: Authority) -> Front:
     return made
 
 
-def trusting(authority: Authority, **more: Any) -> Entrance:
-    return Entrance(ca_file=str(authority.file), **more)
+def trusting(authority: Authority, **more: Any) -> ConnectionOptions:
+    return ConnectionOptions(ca_file=str(authority.file), **more)
 
 
 def through(front: TlsFront, ledger_url: str) -> str:
-    """The URL of the same ledger behind its front."""
+    """The URL of the ledger through its TLS proxy."""
     return make_url(ledger_url).set(port=front.port).render_as_string(hide_password=False)
 
 
-def enter(url: str, entrance: Entrance) -> str:
-    """Whom the ledger takes us for."""
+def enter(url: str, entrance: ConnectionOptions) -> str:
+    """The user of the connection."""
     database = Database(url, entrance)
     try:
         with database.transaction() as connection:
@@ -70,7 +70,7 @@ def enter(url: str, entrance: Entrance) -> str:
         database.close()
 
 
-def test_a_server_with_the_right_certificate_and_name_is_entered(
+def test_a_server_with_a_valid_certificate_and_name_is_accepted(
     front: Front, ledger_url: str, authority: Authority
 ) -> None:
     with front() as door:
@@ -94,7 +94,7 @@ def test_a_command_works_over_tls_from_its_settings(
         assert not door.plain
 
 
-def test_a_certificate_of_somebody_else_is_refused_with_what_to_set(
+def test_a_certificate_of_another_authority_is_rejected_with_the_setting(
     front: Front, ledger_url: str, tmp_path: Path
 ) -> None:
     other = Authority.new(tmp_path, "somebody-else")
@@ -102,26 +102,26 @@ def test_a_certificate_of_somebody_else_is_refused_with_what_to_set(
         enter(through(door, ledger_url), trusting(other))
 
 
-def test_a_certificate_that_has_expired_is_refused(front: Front, ledger_url: str, authority: Authority) -> None:
+def test_an_expired_certificate_is_rejected(front: Front, ledger_url: str, authority: Authority) -> None:
     with front(expired=True) as door, pytest.raises(LedgerUnavailable, match="certificate"):
         enter(through(door, ledger_url), trusting(authority))
 
 
-def test_a_certificate_for_another_name_is_refused_with_what_to_write(
+def test_a_certificate_for_another_name_is_rejected_with_the_right_name(
     front: Front, ledger_url: str, authority: Authority
 ) -> None:
     with front("lake.example") as door, pytest.raises(LedgerUnavailable, match=r"lake\.example.*LAKE_LEDGER_URL"):
         enter(through(door, ledger_url), trusting(authority))
 
 
-def test_a_server_without_tls_is_refused_with_what_to_do(ledger_url: str, authority: Authority) -> None:
+def test_a_server_without_tls_is_rejected_with_the_next_step(ledger_url: str, authority: Authority) -> None:
     with pytest.raises(LedgerUnavailable, match=r"does not support SSL.*LAKE_LEDGER_CA"):
         enter(ledger_url, trusting(authority))
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Signs tokens, and lets the database take each for a moment only, as RDS does for 15 minutes."""
+    """Signs tokens that the database accepts for a moment only, as RDS does for 15 minutes."""
 
     admin: str
     signed: list[str]
@@ -133,7 +133,7 @@ class Tokens:
         return token
 
     def take(self, password: str) -> None:
-        """From now on the user has this password, for a moment."""
+        """Sets the password of the user for a moment."""
         with psycopg2.connect(self.admin) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT (now() + make_interval(secs => %s))::text", (VALID_SECONDS,))
             ((until,),) = cursor.fetchall()
@@ -158,10 +158,10 @@ def tokens(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tokens]
     connection.close()
 
 
-def test_a_token_that_has_expired_is_followed_by_another(
+def test_an_expired_token_is_replaced_by_a_new_one(
     front: Front, ledger_url: str, authority: Authority, tokens: Tokens
 ) -> None:
-    """A connection stays open for longer than its token is valid; the next one signs in with one of its own."""
+    """A connection outlives its token; the next one signs in with a new token."""
     with front() as door:
         url = make_url(through(door, ledger_url)).set(username=USER, password=None).render_as_string()
         database = Database(url, trusting(authority, token=tokens))
@@ -170,13 +170,13 @@ def test_a_token_that_has_expired_is_followed_by_another(
             with pytest.raises(LedgerUnavailable, match="authentication failed"):
                 enter(url, trusting(authority, token=lambda *_: tokens.signed[0]))
             with database.transaction() as second:
-                assert [each.scalar(WHO) for each in (first, second)] == [USER] * 2
+                assert [connection.scalar(WHO) for connection in (first, second)] == [USER] * 2
         database.close()
         assert len(set(tokens.signed)) == 2
         assert not door.plain
 
 
-def test_a_refused_token_tells_what_the_role_and_the_user_need(
+def test_a_rejected_token_names_the_permissions_of_role_and_user(
     front: Front, ledger_url: str, authority: Authority, tokens: Tokens
 ) -> None:
     with front() as door:

@@ -1,4 +1,4 @@
-"""Spark reads what the encoder wrote: with both of its readers, and with filters that skip row groups and pages."""
+"""Spark reads the encoder's files: with both of its readers, and with filters that skip row groups and pages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FILTERS: dict[str, Any] = {
 
 
 def rows() -> pa.Table:
-    """A row has its number in every column, so that a filter on any of them names the same rows."""
+    """A row has its number in every column, so that a filter on any of them selects the same rows."""
     numbers = range(ROWS)
     return pa.table(
         {
@@ -51,8 +51,8 @@ def rows() -> pa.Table:
 
 
 @pytest.mark.parametrize("vectorized", ["true", "false"])
-def test_filters_find_the_rows_that_are_there(spark: SparkSession, tmp_path: Path, vectorized: str) -> None:
-    """Of two row groups, the first of two pages: what is skipped by bounds is skipped in every column alike."""
+def test_filters_find_all_matching_rows(spark: SparkSession, tmp_path: Path, vectorized: str) -> None:
+    """Two row groups, the first with two pages: bounds skip the same rows in every column."""
     store = DirectoryStore(tmp_path)
     parquet = ParquetObject(store, "part.parquet", rows().schema)
     parquet.write(spans_of([rows().slice(0, 77), rows().slice(77)]), group_rows=21_000)
@@ -62,10 +62,10 @@ def test_filters_find_the_rows_that_are_there(spark: SparkSession, tmp_path: Pat
     try:
         read = spark.read.parquet(str(tmp_path / "part.parquet"))
         for condition, holds in FILTERS.items():
-            found = sorted(read.where(condition).select("n", "items").collect())
-            assert [row.n for row in found] == [n for n in range(ROWS) if holds(n)], condition
-            assert [[(item.n, item.s) for item in row["items"]] for row in found] == [
-                [(row.n, str(row.n))] * (row.n % 4) for row in found
+            selected = sorted(read.where(condition).select("n", "items").collect())
+            assert [row.n for row in selected] == [n for n in range(ROWS) if holds(n)], condition
+            assert [[(item.n, item.s) for item in row["items"]] for row in selected] == [
+                [(row.n, str(row.n))] * (row.n % 4) for row in selected
             ]
         assert read.count() == ROWS
     finally:

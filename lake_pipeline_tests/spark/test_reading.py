@@ -1,4 +1,4 @@
-"""`read_curated`: the contract's schema, only the files of the selection, and the rows that a plain read gives."""
+"""`read_curated`: the contract's schema, only the files of the selection, and the same rows as a plain read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lake_pipeline.consume.spark import read_curated
 from lake_pipeline.errors import PermanentError
-from lake_pipeline.ingest.lake import Lake
-from lake_pipeline.ingest.rebuild import rebuild
-from lake_pipeline.ingest.snapshots import create_snapshot
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.selections import Selection
-from lake_pipeline_tests.factories import ndjson
-from lake_pipeline_tests.lakes import ingest, lake_at, land
+from lake_pipeline.usecases.batches.rebuild import rebuild
+from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.snapshots.create import create_snapshot
+from lake_pipeline_tests.support.factories import ndjson
+from lake_pipeline_tests.support.lakes import ingest, lake_at, land
 
 DAYS = {"2026-02-03": "live", "2026-02-04": "a b/c=d", "2026-02-05": "007"}
 
@@ -40,9 +40,9 @@ def rows(frame: DataFrame, *columns: str) -> list[Any]:
 COLUMNS = ("n", "late", "items", "_file_id", "_record", "year", "month", "day", "mode")
 
 
-def test_the_rows_are_those_of_a_plain_read_with_no_help(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+def test_the_rows_equal_those_of_a_plain_read(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
     frame = read_curated(spark, lake)
-    contract = lake.ledger.contract()
+    contract = lake.ledger.contracts.latest()
     assert contract is not None
     assert frame.columns == [*contract.arrow_schema().names, "year", "month", "day", "mode"]
     plain = spark.read.parquet(str(tmp_path / "json_parsed_parquet"))
@@ -58,14 +58,14 @@ def test_only_the_files_of_the_selection_are_read(lake: Lake, spark: SparkSessio
     assert rows(frame, "n", "mode") == [(1, "a b/c=d"), (11, "a b/c=d")]
     assert frame.columns == ["n", "mode"]
     assert len(frame.inputFiles()) == 1
-    with pytest.raises(PermanentError, match="Nothing is published"):
+    with pytest.raises(PermanentError, match="No published files match this selection"):
         read_curated(spark, lake, modes=["none"])
 
 
-def test_a_snapshot_is_read_wherever_its_files_stand(lake: Lake, spark: SparkSession) -> None:
+def test_a_snapshot_is_read_wherever_its_files_are(lake: Lake, spark: SparkSession) -> None:
     create_snapshot(lake, "s", Selection())
     before = rows(read_curated(spark, lake, snapshot="s"), *COLUMNS)
-    [partition] = {file.partition for file in lake.ledger.curated_files() if file.partition.mode == "a b/c=d"}
+    [partition] = {file.partition for file in lake.ledger.curated.files() if file.partition.mode == "a b/c=d"}
     rebuild(lake, [partition])
     frame = read_curated(spark, lake, snapshot="s")
     assert rows(frame, *COLUMNS) == before

@@ -1,6 +1,6 @@
-"""The door to machine code: the loops of the kernel, compiled once and kept, without a compiler in the process.
+"""Machine code: the loops of the kernel, compiled once, cached, and loaded without a compiler in the process.
 
-`source/` is what is compiled, by numba, in a process of its own (`compiling`); `keeping` knows where the machine code
-stands and whether it is still the right one; `calling` loads it and calls it. Nothing in here imports other parts of
-the project (but `errors`): the key that machine code is kept by covers all that it is made of.
+`source/` is what numba compiles, `compiler` does it in a process of its own, `code_cache` stores and validates the
+result, and `call` loads it and calls it. `layout` declares the tables that both sides share. Nothing in here imports
+other parts of the project except `errors`, because the name of cached code covers everything that it is made from.
 """

@@ -1,113 +1,339 @@
-"""What compiled code and its callers agree on: numbers for kinds and states, and how their tables are laid out.
+"""Data layout that machine code and its callers share: rows of tables, and numbers for kinds and states.
 
-Plain numbers and nothing else: compiled code freezes them, and those who call it read them without a compiler.
+A table is an array of 64-bit integers. A `NamedTuple` declares the fields of a row. The constant of the same name in
+capitals has the index of each field as its value: `NODE.scope` is 1. Machine code reads field `NODE.scope` at an
+address, and Python turns a whole row into `Node(*row)`. numba compiles both, and the enums, to plain constants.
+
+No code that depends on numba belongs here: callers read this module without a compiler.
 """
 
 from __future__ import annotations
 
-WIDE = 32
-"""Bytes that are looked at or copied at a time, and that must be there."""
+from enum import IntEnum
+from typing import NamedTuple, TypeVar
 
-NARROW = 16
-"""Bytes that are compared at a time, and that must be there on both sides."""
+VECTOR_BYTES = 32
+"""Bytes that are loaded, compared or copied at once. Buffers have as many spare bytes, or a loop stops earlier."""
+
+KEY_VECTOR_BYTES = 16
+"""Bytes of a key that are compared at once. The table of keys has as many spare bytes after its end."""
 
 MAX_DEPTH = 256
-"""Containers open at a time; what is deeper is not scanned."""
+"""Containers that may be open at once. A line with more is rejected."""
 
-UNSEEN, PRESENT, NULL = 0, 1, 2
-"""What `seen` says of a slot."""
+Row = TypeVar("Row", bound=NamedTuple)
 
-UNTYPED, BOOL, INT, DOUBLE, STRING, LIST, STRUCT, RAW = range(8)
-"""Kinds of nodes. The value of one that is `UNTYPED` may only be null; of one that is `RAW`, the text is wanted as it
-was written."""
 
-KIND, SCOPE, ITEM, FIRST, CHILDREN, KEY_START, KEY_LENGTH, BASE = range(8)
-NODE_FIELDS = 8
-"""The columns of the table of nodes. A node is 64 bytes, so that all that is asked of it stands in one cache line."""
+def _indexes(row: type[Row]) -> Row:
+    """A row with the index of each field as its value."""
+    return row._make(range(len(row._fields)))
 
-AT, LINE, ROWS, ASIDE, FULL_SCOPE = range(5)
-PROGRESS_FIELDS = 5
-"""How far a scan came: the byte, the line, the rows taken, the lines set aside, and the scope that is full."""
 
-DONE, FULL = 0, 1
-"""Why a scan came back: the text is done, or a scope is full."""
+class SlotState(IntEnum):
+    """What the scan found for a slot. Memory that is zeroed is `UNSEEN`."""
 
-OUTER_NODE, OUTER_INDEX, OUTER_NEXT, OPEN_OBJECTS = (MAX_DEPTH * part for part in range(4))
-BEFORE = 4 * MAX_DEPTH
-"""Where the parts of the memory stand that a scan works in, in numbers of 64 bits. The last part has one number for
-each scope."""
+    UNSEEN = 0
+    PRESENT = 1
+    NULL = 2
 
-AS_NOTHING, AS_STRUCT, AS_BITS, AS_NUMBERS, AS_TEXTS, AS_LIST = range(6)
-"""What is gathered of a node, besides which of its values are there."""
 
-GATHER_FORM, GATHER_FIRST, GATHER_USED, GATHER_BITS, GATHER_VALUES, GATHER_DATA, GATHER_SIZE, GATHER_PRESENT = range(8)
-GATHER_FIELDS = 8
-"""Of a node that is gathered: what of it, its first slot, its slots in use; where its bitmap and its numbers or offsets
-are written, and where the bytes or items these offsets tell of; how many of those there are, and values."""
+class ValueKind(IntEnum):
+    """What a node accepts. `UNTYPED` accepts null only. `RAW` accepts any value and keeps its text."""
 
-GIVEN_UP = -1
-"""What is answered instead of the size of a dictionary where values do not repeat, or are too many."""
+    UNTYPED = 0
+    BOOL = 1
+    INT = 2
+    DOUBLE = 3
+    STRING = 4
+    LIST = 5
+    STRUCT = 6
+    RAW = 7
 
-LARGEST = 1 << 17
-"""Distinct values of a dictionary at most."""
 
-SMALLEST_TABLE, LARGEST_TABLE = 1 << 12, 4 * LARGEST
-"""Slots of the hash table of a dictionary at first, and at most: never more than half of them are taken."""
+class Node(NamedTuple):
+    """A node of a plan. Its 64 bytes fill one cache line, because the scan reads most of them for each value.
 
-PLAIN_BYTES, PACKED, CODES = 0, 1, 2
-"""How a page has its values: as they stand, packed into bits (booleans), or as codes of a dictionary."""
+    Children of a struct are `children[first_child : first_child + child_count]`. The key, with its closing quote, is
+    `keys[key_start : key_start + key_length]`. A list has the node of its items as `item`.
+    """
 
-CUT_FIELDS = 4
-"""Of a page's end: its entry, its value, the byte of that value if it is a text, and its row."""
+    kind: int
+    scope: int
+    item: int
+    first_child: int
+    child_count: int
+    key_start: int
+    key_length: int
+    first_slot: int
+
+
+class Scan(NamedTuple):
+    """Input and output of a scan. All but `size`, `node_count` and `scope_count` are addresses.
+
+    `text` has `size` bytes. `nodes`, `children` and `keys` are tables of the plan. `states` and `cells` have one item
+    per slot, `capacity` and `counts` one per scope: its slots, and those in use. `rows` and `rejected` receive line
+    numbers. `progress` is a `Progress`, and `scratch` has room for `scratch_size` integers.
+    """
+
+    text: int
+    size: int
+    nodes: int
+    node_count: int
+    children: int
+    keys: int
+    states: int
+    cells: int
+    scope_count: int
+    capacity: int
+    counts: int
+    rows: int
+    rejected: int
+    progress: int
+    scratch: int
+
+
+class Progress(NamedTuple):
+    """How far a scan has come: the next byte and line, rows and rejected lines so far, and the scope that is full."""
+
+    offset: int
+    line: int
+    rows: int
+    rejected: int
+    full_scope: int
+
+
+class ScanStatus(IntEnum):
+    """Why a scan returned. After `FULL` the caller adds slots to a scope and calls again."""
+
+    DONE = 0
+    FULL = 1
+
+
+class Scratch(NamedTuple):
+    """Parts of a scan's scratch memory. The first three are a stack of open containers: node, index, next position.
+
+    `open_objects` is the stack of a raw value. `saved_counts` has the counts of all scopes at the start of the line.
+    """
+
+    nodes: int
+    indexes: int
+    positions: int
+    open_objects: int
+    saved_counts: int
+
+
+NODE, SCAN, PROGRESS = _indexes(Node), _indexes(Scan), _indexes(Progress)
+SCRATCH = Scratch(*(MAX_DEPTH * part for part in range(len(Scratch._fields))))
+"""Where each part begins, in 64-bit integers."""
+
+
+def scratch_size(scope_count: int) -> int:
+    """The 64-bit integers of a scan's scratch memory."""
+    return SCRATCH.saved_counts + scope_count
+
+
+class GatherForm(IntEnum):
+    """Which buffers of a node are gathered, besides the validity bitmap. `NONE` has none at all."""
+
+    NONE = 0
+    STRUCT = 1
+    BITS = 2
+    INT64 = 3
+    STRING = 4
+    LIST = 5
+
+
+class Gather(NamedTuple):
+    """A node to gather: its form, its first slot and its slots in use, then where each buffer begins.
+
+    `size` is the number of bytes of all strings, or of items of all lists. `present` is the number of values that are
+    not null. Machine code fills in both.
+    """
+
+    form: int
+    first_slot: int
+    used_slots: int
+    validity: int
+    values: int
+    data: int
+    size: int
+    present: int
+
+
+GATHER = _indexes(Gather)
+GATHER_BYTES = 8 * len(GATHER)
+
+NO_DICTIONARY = -1
+"""The size of a dictionary if values do not repeat or are too many."""
+
+MAX_DICTIONARY_VALUES = 1 << 17
+
+MIN_HASH_SLOTS, MAX_HASH_SLOTS = 1 << 12, 4 * MAX_DICTIONARY_VALUES
+"""Slots of a dictionary's hash table at first, and at most. At most half of them are used."""
 
 PAGE_ROWS = 20_000
-"""Rows of a page at most."""
+"""The most rows of a page."""
 
 PAGE_BYTES = 1 << 20
-"""Bytes of a page, before compression, that are enough; and those of a dictionary at most."""
+"""A page ends after this many bytes before compression. It is also the largest size of a dictionary."""
 
-LONGEST_BOUND = 64
-"""Bytes of a text that is a bound. Longer ones would fill footers, and nobody asks for a range of them."""
-
-NOTHING, BITS, INTS, LONGS, DOUBLES, TEXTS, DECIMALS = range(7)
-"""How the values of a leaf stand in memory, and with that how they are taken, compared and encoded."""
-
-LEAF_FORM, LEAF_WIDTH, LEAF_TOP, LEAF_REP_WIDTH, LEAF_DEF_WIDTH, LEAF_IS_NESTED, LEAF_NULLABLE, LEAF_COLUMN = range(8)
-LEAF_FIELDS = 8
-"""Of a leaf: its form, the bytes of a value (0 where they differ), the definition level of a value, the bits of its
-levels, whether it stands in a list or struct, whether it may be null, and which column of the table it is."""
-
-(
-    OF_ARRAYS, OF_SLICES, OF_ROWS, OF_COUNT, OF_VALUES, OF_TOP, OF_REPS, OF_DEFS, OF_PICKS, OF_ENDS,
-) = range(10)  # fmt: skip
-ENTRY_FIELDS = 10
-"""Of the entries of a leaf, see `convert.parquet.levels`."""
-
-SPAN_BATCH, SPAN_START, SPAN_COUNT = range(3)
-SPAN_FIELDS = 3
-"""Of some rows of a record batch: the address of its struct, the first of the rows and how many there are."""
-
-ARRAY_FIELDS = 10
-"""Numbers of 64 bits in the struct of an array."""
-
-(
-    IN_VALUES, IN_TABLE, IN_HASHES, IN_PLACES, IN_CODES, IN_CUTS, IN_DEFS, IN_PICKS, IN_ENDS, IN_ARRAYS, IN_STRUCTS,
-    IN_ENTRIES, IN_BOUNDS,
-) = range(13)  # fmt: skip
-ROOM_FIELDS = 13
-"""Rooms to encode in."""
-
-CHUNK_COUNT, CHUNK_DISTINCT, CHUNK_DICTIONARY, CHUNK_DICTIONARY_SIZE, CHUNK_PAGES = range(5)
-CHUNK_FIELDS = 5
-"""Of a column chunk: its entries, the values of its dictionary (0 without one), where that stands and its bytes, and
-how many pages there are."""
-
-PAGE_AT, PAGE_SIZE, PAGE_COUNT, PAGE_VALUES, PAGE_ROW_COUNT, PAGE_BOUNDS, PAGE_LOW_SIZE, PAGE_HIGH_SIZE = range(8)
-PAGE_FIELDS = 8
-"""Of a page: where it stands and its bytes, its entries, values and rows, and where its bounds stand, one behind the
-other (sizes of -1 where there are none)."""
+MAX_BOUND_BYTES = 64
+"""The longest string that is written as a bound. Longer ones would fill footers, and no query filters on them."""
 
 
-def scratch_size(scopes: int) -> int:
-    """The numbers of 64 bits that a scan works in."""
-    return BEFORE + scopes
+class PageEncoding(IntEnum):
+    """How a page stores its values: PLAIN, booleans packed into bits, or codes of a dictionary."""
+
+    PLAIN = 0
+    BIT_PACKED = 1
+    DICTIONARY = 2
+
+
+class ValueForm(IntEnum):
+    """How values of a leaf are stored in Arrow arrays, which decides how they are copied, compared and encoded."""
+
+    NONE = 0
+    BOOL = 1
+    INT32 = 2
+    INT64 = 3
+    DOUBLE = 4
+    BYTES = 5
+    DECIMAL = 6
+
+
+class Leaf(NamedTuple):
+    """A leaf: its form, bytes per value (0 if they vary), the definition level of a value, and bits per level.
+
+    `column` is its position in the record batch.
+    """
+
+    form: int
+    width: int
+    max_def: int
+    rep_bits: int
+    def_bits: int
+    is_nested: int
+    nullable: int
+    column: int
+
+
+class Entries(NamedTuple):
+    """The entries of a leaf: the table of its arrays, counts, and addresses of levels and positions (0 if not needed).
+
+    `picks` are the positions of values that are not null, `ends` the number of them up to the end of each slice.
+    """
+
+    arrays: int
+    slices: int
+    rows: int
+    entry_count: int
+    values: int
+    max_def: int
+    reps: int
+    defs: int
+    picks: int
+    ends: int
+
+
+class Span(NamedTuple):
+    """Rows of a record batch: the address of its `ArrowArray`, the first row and the number of rows."""
+
+    batch: int
+    start: int
+    row_count: int
+
+
+class ArrowArray(NamedTuple):
+    """The struct `ArrowArray` of Arrow's C data interface.
+
+    A column without a dictionary may be sparse: then its array has only the values that are not null, and `dictionary`
+    is the address of their rows, 32-bit integers in order. In a slice of it, `release` is the number of rows of the
+    slice, and `private_data` the first of them.
+    """
+
+    length: int
+    null_count: int
+    offset: int
+    buffer_count: int
+    child_count: int
+    buffers: int
+    children: int
+    dictionary: int
+    release: int
+    private_data: int
+
+
+class Sparse(NamedTuple):
+    """A flat column to be stored sparsely: its `ValueForm`, or -1 to leave it out; its values and their bytes.
+
+    `rows`, `buffer` and `data` are addresses of the copy: rows of values, values or offsets, and bytes of strings.
+    """
+
+    form: int
+    values: int
+    size: int
+    rows: int
+    buffer: int
+    data: int
+
+
+class Buffers(NamedTuple):
+    """Addresses of the memory that encoding works in."""
+
+    values: int
+    hash_table: int
+    hashes: int
+    dictionary_offsets: int
+    codes: int
+    page_ends: int
+    defs: int
+    picks: int
+    ends: int
+    arrays: int
+    structs: int
+    entries: int
+    bounds: int
+
+
+class PageEnd(NamedTuple):
+    """Where a page ends: its entry, value, byte (of strings) and row."""
+
+    entry: int
+    value: int
+    byte: int
+    row: int
+
+
+class Chunk(NamedTuple):
+    """An encoded column chunk: its entries; values (0 without one), offset and size of its dictionary; its pages."""
+
+    entry_count: int
+    distinct: int
+    dictionary: int
+    dictionary_size: int
+    pages: int
+
+
+class Page(NamedTuple):
+    """An encoded page: offset and size; entries, values and rows; the offset of its bounds, the smaller one first.
+
+    The sizes of the bounds are -1 if there are none.
+    """
+
+    offset: int
+    size: int
+    entry_count: int
+    values: int
+    rows: int
+    bounds: int
+    low_size: int
+    high_size: int
+
+
+LEAF, ENTRIES, SPAN, ARRAY = _indexes(Leaf), _indexes(Entries), _indexes(Span), _indexes(ArrowArray)
+BUFFERS, PAGE_END, CHUNK, PAGE = _indexes(Buffers), _indexes(PageEnd), _indexes(Chunk), _indexes(Page)
+SPARSE = _indexes(Sparse)
+SPARSE_BYTES = 8 * len(SPARSE)
+
+LEAF_BYTES, ENTRIES_BYTES, SPAN_BYTES, ARRAY_BYTES = 8 * len(LEAF), 8 * len(ENTRIES), 8 * len(SPAN), 8 * len(ARRAY)
+PAGE_END_BYTES, CHUNK_BYTES, PAGE_ROW_BYTES = 8 * len(PAGE_END), 8 * len(CHUNK), 8 * len(PAGE)

@@ -1,13 +1,14 @@
-"""Parquet, encoded here: less work than a general writer has, on the columns of this lake (docs/decisions/0020).
+"""The Parquet encoder: less work than a general writer, for the columns of this lake (docs/decisions/0020).
 
-`spans` says which rows are written and `schema` which types, `levels` walks what is nested, `columns` makes pages,
-`bounds` what readers prune by, `footer` the metadata, and `objects` puts it all into a store. What the bytes mean is
-apache/parquet-format's.
+`spans` select rows, `sparse` keeps those of wide contracts by their values, and `schema` has the types. `levels` finds
+what is nested, `columns` makes pages, `bounds` merges their bounds, `footer` writes the metadata, and `objects` writes
+everything to a store. The format is that of apache/parquet-format.
 """
 
 from __future__ import annotations
 
 from lake_pipeline.convert.parquet.objects import ParquetObject
-from lake_pipeline.convert.parquet.spans import Batch, Span, spans_of
+from lake_pipeline.convert.parquet.spans import Batch, DenseBatch, Span, spans_of
+from lake_pipeline.convert.parquet.sparse import SparseBatch, sparse_copy
 
-__all__ = ["Batch", "ParquetObject", "Span", "spans_of"]
+__all__ = ["Batch", "DenseBatch", "ParquetObject", "Span", "SparseBatch", "spans_of", "sparse_copy"]

@@ -1,7 +1,7 @@
-"""Bounds: the smallest and the largest value of a page or a column, as readers that prune take them.
+"""Bounds: the smallest and the largest value of a page or a column, which readers prune by.
 
-Readers trust them by the order that Parquet defines for each type. Doubles are told without NaN, and a bound that is
-zero with the sign that includes both zeros. Texts longer than `layout.LONGEST_BOUND` have none.
+They follow the order that Parquet defines for each type. Doubles exclude NaN, and a bound that is zero has the sign
+that includes both zeros. Strings longer than `layout.MAX_BOUND_BYTES` have no bounds.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from lake_pipeline.convert.parquet.schema import Form
+from lake_pipeline.convert.native.layout import ValueForm
 
 Bounds = tuple[bytes, bytes]
-"""The smallest and the largest as the encoding PLAIN has them, texts without their length."""
+"""The smallest and the largest value in the PLAIN encoding, strings without their length."""
 
 
-def merged(form: Form, bounds: Iterable[Bounds]) -> Bounds | None:
-    """Those of all together."""
-    known = list(bounds)
-    if len(known) < 2:
-        return known[0] if known else None
-    lows, highs = zip(*known, strict=True)
-    return min(lows, key=lambda bound: in_order(form, bound)), max(highs, key=lambda bound: in_order(form, bound))
+def merge(form: ValueForm, bounds: Iterable[Bounds]) -> Bounds | None:
+    """The bounds of all values together."""
+    pairs = list(bounds)
+    if len(pairs) < 2:
+        return pairs[0] if pairs else None
+    lows, highs = zip(*pairs, strict=True)
+    return min(lows, key=lambda bound: sort_key(form, bound)), max(highs, key=lambda bound: sort_key(form, bound))
 
 
-def in_order(form: Form, bound: bytes) -> Any:
-    """A bound as something that Python orders as Parquet does."""
+def sort_key(form: ValueForm, bound: bytes) -> Any:
+    """A bound as a value that Python orders as Parquet does."""
     match form:
-        case Form.LONGS:
+        case ValueForm.INT64:
             return struct.unpack("<q", bound)
-        case Form.INTS:
+        case ValueForm.INT32:
             return struct.unpack("<i", bound)
-        case Form.DOUBLES:
+        case ValueForm.DOUBLE:
             return struct.unpack("<d", bound)
-        case Form.DECIMALS:
+        case ValueForm.DECIMAL:
             return int.from_bytes(bound, "big", signed=True)
         case _:
             return bound

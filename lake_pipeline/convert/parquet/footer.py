@@ -1,4 +1,4 @@
-"""Footers: Parquet's metadata as Thrift structs: headers of pages, row groups, indexes of pages, and the whole file.
+"""Footers: Parquet's metadata as Thrift structs: page headers, row groups, page indexes, and the file itself.
 
 Numbers of fields and enums are those of parquet.thrift (apache/parquet-format).
 """
@@ -10,21 +10,25 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lake_pipeline import __version__
-from lake_pipeline.convert.parquet.bounds import Bounds, in_order
+from lake_pipeline.convert.native.layout import ValueForm
+from lake_pipeline.convert.parquet.bounds import Bounds, sort_key
 from lake_pipeline.convert.parquet.columns import Chunk, Page
-from lake_pipeline.convert.parquet.schema import Form, Tree
+from lake_pipeline.convert.parquet.schema import Tree
 from lake_pipeline.convert.parquet.thrift import EMPTY, I16, I64, Struct, varint, zigzag
 
 MAGIC = b"PAR1"
 CREATED_BY = f"lake_pipeline version {__version__} (build 0)".encode()
-"""In the form readers parse: some trust no bounds of a writer whose name they can't read (PARQUET-251)."""
+"""In the format that readers parse: some ignore all bounds if they can't parse the writer's name (PARQUET-251)."""
 
 _UNORDERED, _ASCENDING, _DESCENDING = 0, 1, 2
+
+_Location = tuple[int, int]
+"""Offset and length of an index."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrittenPage:
-    """Where a data page stands, its header included, and the first of its rows in its row group."""
+    """Where a data page is in the file, with its header, and the index of its first row in the row group."""
 
     offset: int
     size: int
@@ -33,9 +37,9 @@ class WrittenPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrittenChunk:
-    """A column chunk that stands in the file: ColumnMetaData, and what its indexes of pages will tell.
+    """A column chunk in the file: its ColumnMetaData, and the content of its page indexes.
 
-    `size` and `stored` are its bytes before and after compression, headers included.
+    `size` and `stored` are its bytes before and after compression, with headers.
     """
 
     metadata: bytes
@@ -47,7 +51,7 @@ class WrittenChunk:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrittenGroup:
-    """A row group that stands in the file."""
+    """A row group in the file."""
 
     rows: int
     offset: int
@@ -55,7 +59,7 @@ class WrittenGroup:
 
 
 def written(chunk: Chunk, offset: int) -> tuple[list[bytes], WrittenChunk]:
-    """The pieces of a column chunk that stands at `offset`, and what the footer tells of it."""
+    """The bytes of a column chunk at `offset`, in pieces, and its description for the footer."""
     pieces: list[bytes] = []
     size, at, dictionary_at = 0, offset, None
     if chunk.dictionary:
@@ -66,7 +70,7 @@ def written(chunk: Chunk, offset: int) -> tuple[list[bytes], WrittenChunk]:
         at += len(head) + len(chunk.dictionary.data)
     pages, row, first_page_at = [], 0, at
     for page in chunk.pages:
-        head = _data_header(page, coded=chunk.dictionary is not None)
+        head = _data_header(page, has_dictionary=chunk.dictionary is not None)
         pieces += head, page.data
         stored = len(head) + len(page.data)
         pages.append(WrittenPage(offset=at, size=stored, first_row=row))
@@ -80,22 +84,24 @@ def written(chunk: Chunk, offset: int) -> tuple[list[bytes], WrittenChunk]:
 
 
 def footer(tree: Tree, groups: Sequence[WrittenGroup], offset: int) -> list[bytes]:
-    """The end of a file, which begins at `offset`: indexes of pages where there are any, metadata, length and magic.
+    """The end of a file, from `offset` on: page indexes if there are any, metadata, length and magic.
 
-    Where each column is one page, an index of pages repeats what the footer says, column by column.
+    If each column has one page, a page index would only repeat the footer, column by column.
     """
     chunks = [chunk for group in groups for chunk in group.chunks]
     pieces: list[bytes] = []
-    places: list[tuple[tuple[int, int] | None, tuple[int, int]]] | None = None
+    locations: list[tuple[_Location | None, _Location]] | None = None
     if any(len(chunk.pages) > 1 for chunk in chunks):
         indexes = [chunk.column_index for chunk in chunks]
         pages = [_offset_index(chunk.pages) for chunk in chunks]
         pieces = [*(index for index in indexes if index is not None), *pages]
-        column_places, behind = _places(indexes, offset)
-        page_places, _ = _places(pages, behind)
-        places = [(one, other) for one, other in zip(column_places, page_places, strict=True) if other is not None]
-    found = iter(places) if places is not None else None
-    encoded = [_row_group(number, group, found) for number, group in enumerate(groups)]
+        column_indexes, end = _locate(indexes, offset)
+        offset_indexes, _ = _locate(pages, end)
+        locations = [
+            (one, other) for one, other in zip(column_indexes, offset_indexes, strict=True) if other is not None
+        ]
+    remaining = iter(locations) if locations is not None else None
+    encoded = [_row_group(number, group, remaining) for number, group in enumerate(groups)]
     metadata = (
         Struct()
         .number(1, 2)
@@ -111,22 +117,22 @@ def footer(tree: Tree, groups: Sequence[WrittenGroup], offset: int) -> list[byte
 
 
 _TYPE_ORDER = Struct().struct(1, EMPTY).done()
-"""Bounds are ordered as Parquet defines it for the type: without saying so, nobody trusts them."""
+"""Bounds have the order that Parquet defines for the type. Without this field, readers ignore them."""
 
 
-def _places(indexes: Sequence[bytes | None], offset: int) -> tuple[list[tuple[int, int] | None], int]:
-    """(where each index stands and its length, the place behind the last)."""
-    found: list[tuple[int, int] | None] = []
+def _locate(indexes: Sequence[bytes | None], offset: int) -> tuple[list[_Location | None], int]:
+    """(the location of each index, the offset after the last)."""
+    locations: list[_Location | None] = []
     for index in indexes:
-        found.append(None if index is None else (offset, len(index)))
+        locations.append(None if index is None else (offset, len(index)))
         offset += len(index or b"")
-    return found, offset
+    return locations, offset
 
 
 def _row_group(
-    number: int, group: WrittenGroup, places: Iterator[tuple[tuple[int, int] | None, tuple[int, int]]] | None
+    number: int, group: WrittenGroup, locations: Iterator[tuple[_Location | None, _Location]] | None
 ) -> bytes:
-    columns = [_column(chunk, next(places) if places else None) for chunk in group.chunks]
+    columns = [_column(chunk, next(locations) if locations else None) for chunk in group.chunks]
     return (
         Struct()
         .structs(1, columns)
@@ -139,21 +145,21 @@ def _row_group(
     )
 
 
-def _column(chunk: WrittenChunk, places: tuple[tuple[int, int] | None, tuple[int, int]] | None) -> bytes:
-    if places is None:
+def _column(chunk: WrittenChunk, locations: tuple[_Location | None, _Location] | None) -> bytes:
+    if locations is None:
         return b"".join((b"\x26\0\x1c", chunk.metadata, b"\0"))
     column = Struct().long(2, 0).struct(3, chunk.metadata)
-    column_index, offset_index = places
+    column_index, offset_index = locations
     column.long(4, offset_index[0]).number(5, offset_index[1])
     if column_index is not None:
         column.long(6, column_index[0]).number(7, column_index[1])
     return column.done()
 
 
-def _data_header(page: Page, coded: bool) -> bytes:
-    # By hand, for there is one for each column of each part: PageHeader{1: DATA_PAGE, 2: size, 3: stored,
+def _data_header(page: Page, has_dictionary: bool) -> bytes:
+    # By hand, because each column of each part has one: PageHeader{1: DATA_PAGE, 2: size, 3: stored,
     # 5: DataPageHeader{1: count, 2: encoding, 3: RLE, 4: RLE}}
-    encoding = b"\x10" if coded else b"\0"
+    encoding = b"\x10" if has_dictionary else b"\0"
     sizes = zigzag(page.size), b"\x15", zigzag(len(page.data))
     return b"".join((b"\x15\0\x15", *sizes, b"\x2c\x15", zigzag(page.count), b"\x15", encoding, b"\x15\6\x15\6\0\0"))
 
@@ -168,7 +174,7 @@ def _column_metadata(chunk: Chunk, size: int, stored: int, page_at: int, diction
     # By hand too: ColumnMetaData{1: type, 2: encodings, 3: path, 4: codec, 5: values, 6: size, 7: stored,
     # 9: data pages, 11: dictionary, 12: Statistics}
     pieces = [
-        chunk.leaf.head_coded if chunk.dictionary else chunk.leaf.head_plain,
+        chunk.leaf.dictionary_head if chunk.dictionary else chunk.leaf.plain_head,
         b"\x15\x0c\x16" if chunk.compressed else b"\x15\0\x16",
         zigzag(chunk.count),
         b"\x16",
@@ -188,7 +194,7 @@ def _column_metadata(chunk: Chunk, size: int, stored: int, page_at: int, diction
 
 
 def _statistics(chunk: Chunk) -> list[bytes]:
-    # Statistics{3: nulls, 5: largest, 6: smallest, 7: true, 8: true}; true for bounds that are values of the column.
+    # Statistics{3: nulls, 5: largest, 6: smallest, 7: true, 8: true}; true means that the bounds are exact.
     nulls = zigzag(sum(page.nulls for page in chunk.pages))
     bounds = chunk.bounds
     if bounds is None:
@@ -198,13 +204,13 @@ def _statistics(chunk: Chunk) -> list[bytes]:
 
 
 def _column_index(chunk: Chunk) -> bytes | None:
-    """ColumnIndex; None where a page has values and no bounds, of which an index can't tell."""
+    """ColumnIndex; None if a page has values but no bounds, which an index can't express."""
     if len(chunk.pages) == 1 or chunk.leaf.is_nested:
         return None
-    lows, highs, known = [], [], []
+    lows, highs, bounds = [], [], []
     for page in chunk.pages:
         if page.bounds is not None:
-            known.append(page.bounds)
+            bounds.append(page.bounds)
             lows.append(page.bounds[0])
             highs.append(page.bounds[1])
         elif page.count == page.nulls:
@@ -217,17 +223,18 @@ def _column_index(chunk: Chunk) -> bytes | None:
         .flags(1, [page.bounds is None for page in chunk.pages])
         .binaries(2, lows)
         .binaries(3, highs)
-        .number(4, _order(chunk.leaf.form, known))
+        .number(4, _order(chunk.leaf.form, bounds))
         .numbers(5, [page.nulls for page in chunk.pages], I64)
         .done()
     )
 
 
-def _order(form: Form, bounds: Sequence[Bounds]) -> int:
-    both = list(pairwise([tuple(in_order(form, side) for side in each) for each in bounds]))
-    if all(one[0] <= other[0] and one[1] <= other[1] for one, other in both):
+def _order(form: ValueForm, bounds: Sequence[Bounds]) -> int:
+    keys = [(sort_key(form, low), sort_key(form, high)) for low, high in bounds]
+    neighbors = list(pairwise(keys))
+    if all(one[0] <= other[0] and one[1] <= other[1] for one, other in neighbors):
         return _ASCENDING
-    return _DESCENDING if all(one[0] >= other[0] and one[1] >= other[1] for one, other in both) else _UNORDERED
+    return _DESCENDING if all(one[0] >= other[0] and one[1] >= other[1] for one, other in neighbors) else _UNORDERED
 
 
 def _offset_index(pages: Sequence[WrittenPage]) -> bytes:

@@ -1,6 +1,6 @@
-"""Parquet files as pending objects: row groups are encoded and written into a store as they come.
+"""Parquet files as pending objects: row groups are encoded and written to a store as they arrive.
 
-Memory is bounded by one row group: its pages are handed on in pieces, and only what the footer tells is kept.
+Memory is bounded by one row group: pages are passed on in pieces, and only the content of the footer is kept.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
+from lake_pipeline.convert.parquet.buffers import thread_buffers
 from lake_pipeline.convert.parquet.columns import chunks_of
 from lake_pipeline.convert.parquet.footer import MAGIC, WrittenGroup, footer, written
 from lake_pipeline.convert.parquet.schema import tree_of
-from lake_pipeline.convert.parquet.scratch import scratch
 from lake_pipeline.convert.parquet.spans import Slices, Span, row_groups
 from lake_pipeline.model.manifest import PendingObject
-from lake_pipeline.storage.objects import ObjectStore, PendingWriter
+from lake_pipeline.storage.object_store import ObjectStore, PendingWriter
 
 ROW_GROUP_ROWS = 128 * 1024
-"""Rows of a row group at most: readers that shuffle or prune work at this grain."""
+"""The most rows of a row group, which is the unit that readers shuffle and prune."""
 
 SINK_BYTES = 1 << 20
-"""Gathered before a store is called."""
+"""Bytes that are collected before the store is called."""
 
 
 class ParquetObject:
-    """A Parquet file being written to a pending object, row group by row group.
+    """A Parquet file that is being written to a pending object, row group by row group.
 
-    Raises `UnknownType` where the schema has a column that is not written here.
+    Raises `UnknownType` if the schema has a column of an unknown type.
     """
 
     def __init__(self, store: ObjectStore, key: str, schema: pa.Schema) -> None:
@@ -36,12 +36,17 @@ class ParquetObject:
         self._groups: list[WrittenGroup] = []
         self._pending: PendingWriter = store.put_pending(key)
         self._pieces: list[bytes] = []
-        self._held = 0
+        self._buffered = 0
         self._offset = 0
         self._put([MAGIC])
 
+    @property
+    def chunks(self) -> int:
+        """The column chunks so far, whose descriptions are kept for the footer."""
+        return len(self._groups) * len(self._tree.leaves)
+
     def write(self, rows: Iterable[Span], group_rows: int = ROW_GROUP_ROWS) -> None:
-        """Add rows, all of the file's schema, in row groups of `group_rows` at most, or fewer.
+        """Add rows of the file's schema, in row groups of at most `group_rows`.
 
         Raises `StorageUnavailable`.
         """
@@ -55,30 +60,30 @@ class ParquetObject:
         return self._pending.finish()
 
     def discard(self) -> None:
-        """Forget it."""
+        """Abort the file."""
         self._pieces = []
         self._pending.discard()
 
     def _write_group(self, rows: Sequence[Span]) -> None:
-        slices, memory = Slices(rows), scratch()
+        slices, buffers = Slices(rows), thread_buffers()
         start, chunks = self._offset, []
-        for chunk in chunks_of(self._tree, slices, memory):
-            pieces, stands = written(chunk, self._offset)
+        for chunk in chunks_of(self._tree, slices, buffers):
+            pieces, description = written(chunk, self._offset)
             self._put(pieces)
-            chunks.append(stands)
-        memory.trim()
+            chunks.append(description)
+        buffers.trim()
         self._groups.append(WrittenGroup(rows=slices.rows, offset=start, chunks=chunks))
         self.rows += slices.rows
 
     def _put(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
             self._pieces.append(piece)
-            self._held += len(piece)
+            self._buffered += len(piece)
             self._offset += len(piece)
-        if self._held >= SINK_BYTES:
+        if self._buffered >= SINK_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        if self._held:
+        if self._buffered:
             self._pending.write(b"".join(self._pieces))
-        self._pieces, self._held = [], 0
+        self._pieces, self._buffered = [], 0

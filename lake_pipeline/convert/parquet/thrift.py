@@ -1,6 +1,6 @@
-"""Thrift's compact protocol, as far as Parquet's metadata needs it: structs of numbers, texts, lists, structs.
+"""Thrift's compact protocol, as far as Parquet's metadata needs it: structs of numbers, strings, lists and structs.
 
-Nothing is read here, and nothing of Parquet is known: fields have numbers.
+It only writes. It knows nothing of Parquet: fields have numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ TRUE, FALSE, I16, I32, I64, BINARY, LIST, STRUCT = 1, 2, 4, 5, 6, 8, 9, 12
 
 
 class Struct:
-    """A struct being written; fields are added in the order of their numbers. Bytes are encoded structs already."""
+    """A struct that is being written; fields are added in order of their numbers. Nested structs are encoded bytes."""
 
     def __init__(self) -> None:
         self._out = bytearray()
@@ -53,7 +53,7 @@ class Struct:
         return self._list(field, TRUE, [b"\x01" if value else b"\x02" for value in values])
 
     def so_far(self) -> bytes:
-        """The bytes of the fields up to here."""
+        """The bytes of the fields so far, without an end."""
         return bytes(self._out)
 
     def done(self) -> bytes:
@@ -78,7 +78,7 @@ EMPTY = Struct().done()
 
 
 def varint(value: int) -> bytes:
-    """A number that is not negative, seven bits a byte."""
+    """A number of at least 0, seven bits per byte."""
     if value < 128:
         return _SHORT[value]
     if value < 1 << 14:
@@ -94,7 +94,7 @@ def varint(value: int) -> bytes:
 
 
 def zigzag(value: int) -> bytes:
-    """A number with its sign in the lowest bit."""
+    """A signed number, with its sign in the lowest bit."""
     return varint(value << 1 if value >= 0 else -value * 2 - 1)
 
 

@@ -1,4 +1,4 @@
-"""What Alembic runs for a migration: all revisions in one transaction, on the connection it was given.
+"""The Alembic environment: runs all revisions in one transaction, on the connection it was given.
 
 Nothing is configured here; `lake_pipeline.ledger.migrate` opens the connection.
 """

@@ -1,11 +1,11 @@
--- Upkeep: what keeps the ledger quick. Nothing here changes what the ledger tells.
+-- Maintenance that keeps the ledger fast. Nothing here changes what a query returns.
 
 -- name: backlog_to_fold
--- The newest change of the backlog, where there are so many that folding them pays.
+-- The newest change of the backlog, if there are enough of them to fold.
 SELECT max(change_id) FROM backlog_change HAVING max(change_id) - min(change_id) > :most;
 
 -- name: fold_backlog
--- Replaces changes of the backlog by their sums. Changes that are being written at this moment are left alone.
+-- Replaces changes of the backlog by their sums. Changes that are being written now are not touched.
 WITH folded AS (
     DELETE FROM backlog_change WHERE change_id <= :until
     RETURNING processing_status, lane, expected_date, expected_mode, files, bytes

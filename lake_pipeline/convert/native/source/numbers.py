@@ -1,8 +1,8 @@
-"""Numbers: from their digits to the nearest double, exactly rounded, in compiled code.
+"""Numbers: from a decimal mantissa and exponent to the nearest double, rounded exactly.
 
 Short numbers take the exact path of Clinger ("How to Read Floating Point Numbers Accurately", 1990): a mantissa below
-2^53 times or over a power of ten up to 10^22 is rounded once. All others take the algorithm of Lemire ("Number Parsing
-at a Gigabyte per Second", 2021) with 128 bits of each power of five. What neither decides is left to the caller.
+2^53, times or over a power of ten up to 10^22, is rounded once. All others take the algorithm of Lemire ("Number
+Parsing at a Gigabyte per Second", 2021) with 128 bits of each power of five. What neither decides, the caller rejects.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic
 
-from lake_pipeline.convert.native.source.compiled import compiled
+from lake_pipeline.convert.native.source.decorators import compiled
 
-SMALLEST, LARGEST = -342, 308
-"""Powers of ten outside of which every double is zero or not finite."""
+MIN_POWER, MAX_POWER = -342, 308
+"""Powers of ten. Beyond them every double is zero or infinite."""
 
 POWERS_OF_TEN = np.array([10.0**power for power in range(23)])
 
 
 def _power_of_five(power: int) -> int:
-    """The 128 leading bits of 5^power: truncated where that is an integer, rounded up where it is a fraction."""
+    """The 128 leading bits of 5^power: truncated if it is an integer, rounded up if it is a fraction."""
     if power >= 0:
         value: int = 5**power
         return value << (128 - value.bit_length()) if value.bit_length() <= 128 else value >> (value.bit_length() - 128)
@@ -32,7 +32,7 @@ def _power_of_five(power: int) -> int:
 
 def _powers_of_five() -> npt.NDArray[np.uint64]:
     """Shape (powers, 2): the high and the low 64 bits of each power."""
-    values = [_power_of_five(power) for power in range(SMALLEST, LARGEST + 1)]
+    values = [_power_of_five(power) for power in range(MIN_POWER, MAX_POWER + 1)]
     return np.array([(value >> 64, value & (2**64 - 1)) for value in values], dtype=np.uint64)
 
 
@@ -55,8 +55,8 @@ def bits_of(context, value):  # noqa: ARG001
 
 
 @compiled
-def _high(one, other):
-    """The high 64 bits of a product of two 64-bit numbers."""
+def _high_product(one, other):
+    """The high 64 bits of the product of two 64-bit integers."""
     one_low, one_high = one & _LOW, one >> _U32
     other_low, other_high = other & _LOW, other >> _U32
     low = one_low * other_low
@@ -67,23 +67,23 @@ def _high(one, other):
 
 @compiled
 def double_bits(mantissa, exponent):
-    """The bits of mantissa x 10^exponent as a positive double, or -1 where that is not decided here.
+    """The bits of mantissa x 10^exponent as a positive double, or -1 if the algorithm does not decide it.
 
-    `mantissa` is an exact uint64, not zero. Subnormal numbers and those that are not finite are left to the caller.
+    `mantissa` is an exact uint64 above zero. Subnormal and infinite results are -1 too.
     """
-    if exponent < SMALLEST or exponent > LARGEST:
+    if exponent < MIN_POWER or exponent > MAX_POWER:
         return np.int64(-1)
     zeros = 0
     shifted = mantissa
     while shifted >> np.uint64(63) == 0:
         shifted <<= _ONE
         zeros += 1
-    five_high = POWERS_OF_FIVE[exponent - SMALLEST, 0]
-    five_low = POWERS_OF_FIVE[exponent - SMALLEST, 1]
+    five_high = POWERS_OF_FIVE[exponent - MIN_POWER, 0]
+    five_low = POWERS_OF_FIVE[exponent - MIN_POWER, 1]
     low = shifted * five_high
-    high = _high(shifted, five_high)
+    high = _high_product(shifted, five_high)
     if high & np.uint64(0x1FF) == np.uint64(0x1FF):
-        carry = _high(shifted, five_low)
+        carry = _high_product(shifted, five_low)
         low += carry
         if low < carry:
             high += _ONE
@@ -108,5 +108,5 @@ def double_bits(mantissa, exponent):
 
 @compiled
 def nearest_double(mantissa, exponent):
-    """The same, of a mantissa whose 64 bits are handed over as a signed number."""
+    """`double_bits` for tests: the 64 bits of the mantissa are passed as a signed integer."""
     return double_bits(np.uint64(mantissa), exponent)

@@ -1,18 +1,14 @@
-"""The scan: one pass over JSON lines that leaves every value in the slot of its node and index, in compiled code.
+"""The scan: one pass over JSON lines that leaves every value in the slot of its node and index.
 
-It is strict: a line is taken whole and exact, or set aside whole. Set aside is whatever is not JSON, a key that the
-plan does not know or that is repeated, a value of another kind than its node's, and what a column would not hold
-exactly. Nothing is allocated for a value; where a scope runs out of slots the caller makes room and goes on with the
-same line.
+It is strict: a line is read completely and exactly, or rejected completely. It rejects text that is not JSON, a key
+that is unknown or repeated, a value of another kind than its node, and a value that its column would not store exactly.
+It allocates nothing. If a scope runs out of slots, the caller adds some and the scan resumes with the same line.
 
-What is left of a value, by the kind of its node: INT the number; DOUBLE its bits; BOOL 0 or 1; STRING where it starts
-(32 bits), the bytes of its text (31 bits) and whether it has escapes (the sign); RAW the same of the whole value as
-it was written; LIST how many items it has.
+What a cell contains depends on the kind of its node. INT: the number. DOUBLE: its bits. BOOL: 0 or 1. LIST: the number
+of items. STRING: the start (32 bits), the bytes of the decoded string (31 bits), and the sign if it has escapes. RAW:
+start and length of the value's text.
 
-The loop knows what to expect: the next field of the contract at the next key. Records of one source have their keys in
-one order, so the first guess is right nearly always.
-
-Functions here are long and plain on purpose: they are one loop in machine code.
+The next key is nearly always the next field of the contract, because records of one source have one order of keys.
 """
 
 from __future__ import annotations
@@ -20,275 +16,351 @@ from __future__ import annotations
 import numpy as np
 
 from lake_pipeline.convert.native.layout import (
-    ASIDE,
-    AT,
-    BASE,
-    BEFORE,
-    BOOL,
-    CHILDREN,
-    DONE,
-    DOUBLE,
-    FIRST,
-    FULL,
-    FULL_SCOPE,
-    INT,
-    ITEM,
-    KEY_LENGTH,
-    KEY_START,
-    KIND,
-    LINE,
-    LIST,
+    KEY_VECTOR_BYTES,
     MAX_DEPTH,
-    NARROW,
-    NODE_FIELDS,
-    NULL,
-    OPEN_OBJECTS,
-    OUTER_INDEX,
-    OUTER_NEXT,
-    OUTER_NODE,
-    PRESENT,
-    RAW,
-    ROWS,
-    SCOPE,
-    STRING,
-    STRUCT,
-    UNSEEN,
-    WIDE,
+    NODE,
+    PROGRESS,
+    SCAN,
+    SCRATCH,
+    VECTOR_BYTES,
+    Scan,
+    ScanStatus,
+    SlotState,
+    ValueKind,
 )
-from lake_pipeline.convert.native.source.compiled import compiled, inlined
-from lake_pipeline.convert.native.source.values import follow, number, skip, skip_blanks, string
-from lake_pipeline.convert.native.source.words import byte_at, differing_bytes, long_at, put_byte, put_long
+from lake_pipeline.convert.native.source.ascii import (
+    CLOSE_BRACE,
+    CLOSE_BRACKET,
+    COLON,
+    COMMA,
+    LOWER_F,
+    LOWER_N,
+    LOWER_T,
+    MINUS,
+    NEWLINE,
+    NINE,
+    OPEN_BRACE,
+    OPEN_BRACKET,
+    QUOTE,
+    ZERO,
+)
+from lake_pipeline.convert.native.source.decorators import compiled, inlined
+from lake_pipeline.convert.native.source.intrinsics import (
+    differing_bits,
+    load_byte,
+    load_int64,
+    store_byte,
+    store_int64,
+)
+from lake_pipeline.convert.native.source.json_values import (
+    is_false,
+    is_null,
+    is_true,
+    read_number,
+    read_string,
+    skip_blanks,
+    skip_value,
+)
 
 _HAS_ESCAPES = np.int64(-(2**63))
+_NODE_SIZE = len(NODE)
+
+
+@compiled
+def scan(arguments):
+    """Scan whole lines from where `progress` says, until the end of the text or a full scope; see `layout.Scan`."""
+    s = _load_arguments(arguments)
+    at, line = load_int64(s.progress, PROGRESS.offset), load_int64(s.progress, PROGRESS.line)
+    row, rejected = load_int64(s.progress, PROGRESS.rows), load_int64(s.progress, PROGRESS.rejected)
+    while at < s.size:
+        _save_counts(s)
+        end, full_scope = _scan_record(s, skip_blanks(s.text, at), row)
+        if end >= 0:
+            store_int64(s.rows, row, line)
+            row += 1
+            at = end + 1
+        else:
+            _undo_line(s, row)
+            if full_scope >= 0:
+                _store_progress(s, at, line, row, rejected)
+                store_int64(s.progress, PROGRESS.full_scope, full_scope)
+                return ScanStatus.FULL
+            store_int64(s.rejected, rejected, line)
+            rejected += 1
+            at = _line_end(s.text, at) + 1
+        line += 1
+    _store_progress(s, at, line, row, rejected)
+    return ScanStatus.DONE
 
 
 @inlined
-def _of(nodes, node, field):
-    return long_at(nodes, node * NODE_FIELDS + field)
+def _scan_record(s, at, row):
+    """Scan the object at `at` into index `row`: (its newline or -1 if the line is rejected, the full scope or -1)."""
+    if load_byte(s.text, at) != OPEN_BRACE:
+        return -1, -1
+    at = skip_blanks(s.text, at + 1)
+    # The open container: its node, the index of its value, and its next position. That is the expected field of a
+    # struct, or the first item of a list.
+    container, index, position, is_struct = 0, row, 0, True
+    first, field_count = _fields(s, container)
+    depth = 0
+    is_empty = load_byte(s.text, at) == CLOSE_BRACE
+    while True:
+        if not is_empty:
+            if is_struct:
+                position, at = _match_key(s, at, first, field_count, position)
+                if position < 0:
+                    return -1, -1
+                node, value_index = load_int64(s.children, first + position), index
+                position += 1
+            else:
+                node = _field(s, container, NODE.item)
+                value_index = _add_item(s, node)
+                if value_index < 0:
+                    return -1, _field(s, node, NODE.scope)
+            slot = _field(s, node, NODE.first_slot) + value_index
+            if is_struct and load_byte(s.states, slot) != SlotState.UNSEEN:
+                return -1, -1  # the key is repeated
+            kind, byte = _field(s, node, NODE.kind), load_byte(s.text, at)
+            if (byte == OPEN_BRACE or byte == OPEN_BRACKET) and kind != ValueKind.RAW:
+                expected_kind = ValueKind.STRUCT if byte == OPEN_BRACE else ValueKind.LIST
+                if kind != expected_kind or depth + 1 >= MAX_DEPTH:
+                    return -1, -1
+                store_byte(s.states, slot, SlotState.PRESENT)
+                _push(s, depth, container, index, position)
+                depth += 1
+                container, index, is_struct = node, value_index, byte == OPEN_BRACE
+                first, field_count = _fields(s, node)
+                position = 0 if is_struct else _item_count(s, node)
+                at = skip_blanks(s.text, at + 1)
+                # In ASCII, the closing bracket of each kind is the opening one plus 2.
+                is_empty = load_byte(s.text, at) == byte + 2
+                continue
+            at = _scan_scalar(s, at, kind, slot, depth)
+            if at < 0:
+                return -1, -1
+            at = skip_blanks(s.text, at)
+        is_empty = False
+        while load_byte(s.text, at) != COMMA:
+            if load_byte(s.text, at) != (CLOSE_BRACE if is_struct else CLOSE_BRACKET):
+                return -1, -1
+            if not is_struct:
+                _store_item_count(s, container, index, position)
+            depth -= 1
+            if depth < 0:
+                at = skip_blanks(s.text, at + 1)
+                return at if load_byte(s.text, at) == NEWLINE else -1, -1
+            container, index, position, is_struct = _pop(s, depth)
+            first, field_count = _fields(s, container)
+            at = skip_blanks(s.text, at + 1)
+        at = skip_blanks(s.text, at + 1)
 
 
 @inlined
-def _taken(nodes, container, counts):
-    """How many items the scope of a list has so far."""
-    return long_at(counts, _of(nodes, _of(nodes, container, ITEM), SCOPE))
+def _scan_scalar(s, at, kind, slot, depth):
+    """Store the value at `at`, anything but an object or array unless `kind` is RAW: the offset after it, or -1."""
+    byte = load_byte(s.text, at)
+    if kind == ValueKind.RAW and byte != LOWER_N:
+        end = skip_value(s.text, at, s.size - VECTOR_BYTES, depth + 1, s.scratch + 8 * SCRATCH.open_objects)
+        return _store(s, slot, at | ((end - at) << 32), end)
+    if byte == QUOTE:
+        if kind != ValueKind.STRING:
+            return -1
+        end, length, has_escapes = read_string(s.text, at + 1, s.size - VECTOR_BYTES)
+        return _store(s, slot, (at + 1) | (length << 32) | (_HAS_ESCAPES if has_escapes else 0), end)
+    if byte == MINUS or ZERO <= byte <= NINE:
+        if kind != ValueKind.INT and kind != ValueKind.DOUBLE:
+            return -1
+        end, value = read_number(s.text, at, s.size - VECTOR_BYTES, kind == ValueKind.DOUBLE)
+        return _store(s, slot, value, end)
+    if byte == LOWER_N and is_null(s.text, at):
+        store_byte(s.states, slot, SlotState.NULL)
+        return at + 4
+    if kind != ValueKind.BOOL:
+        return -1
+    if byte == LOWER_T and is_true(s.text, at):
+        return _store(s, slot, 1, at + 4)
+    if byte == LOWER_F and is_false(s.text, at):
+        return _store(s, slot, 0, at + 5)
+    return -1
 
 
 @inlined
-def _is_key(text, at, limit, nodes, node, keys):
-    """Whether the key of `node`, its closing quote included, stands at `at`."""
-    start, length = _of(nodes, node, KEY_START), _of(nodes, node, KEY_LENGTH)
+def _store(s, slot, cell, end):
+    """Store a value that ends at `end`, unless that is -1. Returns `end`."""
+    if end >= 0:
+        store_int64(s.cells, slot, cell)
+        store_byte(s.states, slot, SlotState.PRESENT)
+    return end
+
+
+@inlined
+def _match_key(s, at, first, field_count, expected):
+    """Match the key at `at` against the fields of a struct: (position of the field or -1, offset of its value)."""
+    if load_byte(s.text, at) != QUOTE:
+        return -1, at
+    at += 1
+    if expected < field_count and _is_key(s, at, load_int64(s.children, first + expected)):
+        position = expected
+    elif expected + 1 < field_count and _is_key(s, at, load_int64(s.children, first + expected + 1)):
+        position = expected + 1
+    else:
+        position = _find_key(
+            s.text, at, s.size - VECTOR_BYTES, s.nodes, s.children, s.keys, first, field_count, expected + 2
+        )
+        if position < 0:
+            return -1, at
+    at = skip_blanks(s.text, at + _field(s, load_int64(s.children, first + position), NODE.key_length))
+    if load_byte(s.text, at) != COLON:
+        return -1, at
+    return position, skip_blanks(s.text, at + 1)
+
+
+@inlined
+def _is_key(s, at, node):
+    return _equals_key(s.text, at, s.size - VECTOR_BYTES, s.nodes, node, s.keys)
+
+
+@inlined
+def _equals_key(text, at, limit, nodes, node, keys):
+    """Whether the key of `node`, with its closing quote, is at `at`."""
+    start = load_int64(nodes, node * _NODE_SIZE + NODE.key_start)
+    length = load_int64(nodes, node * _NODE_SIZE + NODE.key_length)
     offset = 0
     while at + offset <= limit:
-        differing = differing_bytes(text, at + offset, keys, start + offset)
-        if length - offset <= NARROW:
-            wanted = (np.uint64(1) << np.uint64(length - offset)) - np.uint64(1)
-            return length > 0 and differing & wanted == 0
+        differing = differing_bits(text, at + offset, keys, start + offset)
+        if length - offset <= KEY_VECTOR_BYTES:
+            mask = (np.uint64(1) << np.uint64(length - offset)) - np.uint64(1)
+            return length > 0 and differing & mask == 0
         if differing:
             return False
-        offset += NARROW
-    for each in range(offset, length):
-        if byte_at(text, at + each) != byte_at(keys, start + each):
+        offset += KEY_VECTOR_BYTES
+    for rest in range(offset, length):
+        if load_byte(text, at + rest) != load_byte(keys, start + rest):
             return False
     return length > 0
 
 
 @compiled
-def _find_key(text, at, limit, nodes, child, keys, begin, known, guess):
-    """The position, among the `known` children from `begin` on, of the key at `at`; -1 where it is none of them."""
-    for turn in range(known):
-        position = guess + turn
-        while position >= known:
-            position -= known
-        if _is_key(text, at, limit, nodes, long_at(child, begin + position), keys):
+def _find_key(text, at, limit, nodes, children, keys, first, field_count, guess):
+    """The position of the field whose key is at `at`, beginning at `guess`; -1 if there is none."""
+    for step in range(field_count):
+        position = guess + step
+        while position >= field_count:
+            position -= field_count
+        if _equals_key(text, at, limit, nodes, load_int64(children, first + position), keys):
             return position
     return -1
 
 
-@compiled
-def scan(
-    text, size, nodes, node_count, child, keys, seen, cells, scopes, room, counts, rows, aside, progress, scratch,
-):  # fmt: skip
-    """Scan whole lines, each ended by a newline, from where `progress` says, until the end or a full scope.
-
-    All but `size` (of the text, in bytes), `node_count` and `scopes` are addresses. `nodes`, `child` and `keys` are
-    tables of the plan; `room` and `counts` the slots of each scope and how many are taken; `rows` and `aside` receive
-    the numbers of the lines. `progress` has `PROGRESS_FIELDS`, and `scratch` is memory to work in.
-    """
-    at, line, row, aside_count = (
-        long_at(progress, AT), long_at(progress, LINE), long_at(progress, ROWS), long_at(progress, ASIDE),
-    )  # fmt: skip
-    limit = size - WIDE
-    while at < size:
-        line_start = at
-        for number_of in range(scopes):
-            put_long(scratch, BEFORE + number_of, long_at(counts, number_of))
-        full = -1
-        good = False
-        at = skip_blanks(text, at)
-        if byte_at(text, at) == 123:
-            at = skip_blanks(text, at + 1)
-            # The container that is open: its node, the index of its value, and what comes next in it: the position of
-            # the expected child of a struct, or where the items of a list begin.
-            container, index, position, is_struct = 0, row, 0, True
-            begin, known = _of(nodes, 0, FIRST), _of(nodes, 0, CHILDREN)
-            depth = 0
-            behind = byte_at(text, at) == 125
-            while True:
-                if not behind:
-                    if is_struct:
-                        if byte_at(text, at) != 34:
-                            break
-                        at += 1
-                        if position < known and _is_key(text, at, limit, nodes, long_at(child, begin + position), keys):
-                            found = position
-                        elif position + 1 < known and _is_key(
-                            text, at, limit, nodes, long_at(child, begin + position + 1), keys
-                        ):
-                            found = position + 1
-                        else:
-                            found = _find_key(text, at, limit, nodes, child, keys, begin, known, position + 2)
-                            if found < 0:
-                                break
-                        node = long_at(child, begin + found)
-                        position = found + 1
-                        at = skip_blanks(text, at + _of(nodes, node, KEY_LENGTH))
-                        if byte_at(text, at) != 58:
-                            break
-                        at = skip_blanks(text, at + 1)
-                        value_index = index
-                        slot = _of(nodes, node, BASE) + index
-                        if byte_at(seen, slot) != UNSEEN:
-                            break
-                    else:
-                        node = _of(nodes, container, ITEM)
-                        into = _of(nodes, node, SCOPE)
-                        value_index = long_at(counts, into)
-                        if value_index >= long_at(room, into):
-                            full = into
-                            break
-                        put_long(counts, into, value_index + 1)
-                        slot = _of(nodes, node, BASE) + value_index
-                    what = _of(nodes, node, KIND)
-                    byte = byte_at(text, at)
-                    if what == RAW and byte != 110:
-                        start = at
-                        at = skip(text, start, limit, depth + 1, scratch + 8 * OPEN_OBJECTS)
-                        if at < 0:
-                            break
-                        put_long(cells, slot, start | ((at - start) << 32))
-                        put_byte(seen, slot, PRESENT)
-                    elif byte == 34:
-                        if what != STRING:
-                            break
-                        start = at + 1
-                        at, length, escapes = string(text, start, limit)
-                        if at < 0:
-                            break
-                        put_long(cells, slot, start | (length << 32) | (_HAS_ESCAPES if escapes else 0))
-                        put_byte(seen, slot, PRESENT)
-                    elif byte == 45 or 48 <= byte <= 57:
-                        if what != INT and what != DOUBLE:
-                            break
-                        at, value = number(text, at, limit, what == DOUBLE)
-                        if at < 0:
-                            break
-                        put_long(cells, slot, value)
-                        put_byte(seen, slot, PRESENT)
-                    elif byte == 123 or byte == 91:
-                        opens_struct = byte == 123
-                        if what != (STRUCT if opens_struct else LIST) or depth + 1 >= MAX_DEPTH:
-                            break
-                        put_byte(seen, slot, PRESENT)
-                        put_long(scratch, OUTER_NODE + depth, container)
-                        put_long(scratch, OUTER_INDEX + depth, index)
-                        put_long(scratch, OUTER_NEXT + depth, position)
-                        depth += 1
-                        container, index, is_struct = node, value_index, opens_struct
-                        if opens_struct:
-                            begin, known, position = _of(nodes, node, FIRST), _of(nodes, node, CHILDREN), 0
-                        else:
-                            position = _taken(nodes, node, counts)
-                        at = skip_blanks(text, at + 1)
-                        # Of both kinds, the closing bracket stands two behind the opening one in ASCII.
-                        behind = byte_at(text, at) == byte + 2
-                        continue
-                    elif byte == 110:
-                        if not follow(text, at, 117, 108, 108):
-                            break
-                        put_byte(seen, slot, NULL)
-                        at += 4
-                    elif byte == 116:
-                        if what != BOOL or not follow(text, at, 114, 117, 101):
-                            break
-                        put_long(cells, slot, 1)
-                        put_byte(seen, slot, PRESENT)
-                        at += 4
-                    elif byte == 102:
-                        if what != BOOL or not follow(text, at, 97, 108, 115) or byte_at(text, at + 4) != 101:
-                            break
-                        put_long(cells, slot, 0)
-                        put_byte(seen, slot, PRESENT)
-                        at += 5
-                    else:
-                        break
-                    at = skip_blanks(text, at)
-                # Behind a value, or at the bracket that closes an empty container.
-                behind = True
-                while behind:
-                    byte = byte_at(text, at)
-                    if byte == 44:
-                        behind = False
-                    elif byte == (125 if is_struct else 93):
-                        if not is_struct:
-                            items = _taken(nodes, container, counts) - position
-                            put_long(cells, _of(nodes, container, BASE) + index, items)
-                        depth -= 1
-                        if depth < 0:
-                            break
-                        container = long_at(scratch, OUTER_NODE + depth)
-                        index, position = long_at(scratch, OUTER_INDEX + depth), long_at(scratch, OUTER_NEXT + depth)
-                        is_struct = _of(nodes, container, KIND) == STRUCT
-                        begin, known = _of(nodes, container, FIRST), _of(nodes, container, CHILDREN)
-                    else:
-                        break
-                    at = skip_blanks(text, at + 1)
-                if behind:
-                    good = depth < 0 and byte_at(text, skip_blanks(text, at + 1)) == 10
-                    break
-        if full >= 0 or not good:
-            # Take back what the line left: its slots count as never seen.
-            for number_of in range(node_count):
-                into = _of(nodes, number_of, SCOPE)
-                if into == 0:
-                    put_byte(seen, _of(nodes, number_of, BASE) + row, UNSEEN)
-                else:
-                    start = _of(nodes, number_of, BASE)
-                    for slot in range(start + long_at(scratch, BEFORE + into), start + long_at(counts, into)):
-                        put_byte(seen, slot, UNSEEN)
-            for number_of in range(scopes):
-                put_long(counts, number_of, long_at(scratch, BEFORE + number_of))
-            if full >= 0:
-                _leave(progress, line_start, line, row, aside_count)
-                put_long(progress, FULL_SCOPE, full)
-                return FULL
-            put_long(aside, aside_count, line)
-            aside_count += 1
-            at = line_start
-            while byte_at(text, at) != 10:
-                at += 1
-        else:
-            put_long(rows, row, line)
-            row += 1
-            at = skip_blanks(text, at + 1)
-        at += 1
-        line += 1
-    _leave(progress, at, line, row, aside_count)
-    return DONE
+@inlined
+def _add_item(s, node):
+    """The index of a new item of a list; -1 if its scope is full."""
+    scope = _field(s, node, NODE.scope)
+    index = load_int64(s.counts, scope)
+    if index >= load_int64(s.capacity, scope):
+        return -1
+    store_int64(s.counts, scope, index + 1)
+    return index
 
 
 @inlined
-def _leave(progress, at, line, rows, aside):
-    put_long(progress, AT, at)
-    put_long(progress, LINE, line)
-    put_long(progress, ROWS, rows)
-    put_long(progress, ASIDE, aside)
+def _item_count(s, container):
+    """The items in the scope of a list so far, those of other lists included."""
+    return load_int64(s.counts, _field(s, _field(s, container, NODE.item), NODE.scope))
+
+
+@inlined
+def _store_item_count(s, node, index, first_item):
+    """Store the items of a list that is complete. Its first item is `first_item` of their scope."""
+    store_int64(s.cells, _field(s, node, NODE.first_slot) + index, _item_count(s, node) - first_item)
+
+
+@inlined
+def _fields(s, node):
+    """The fields of a struct: (the first in the table of children, the number of them)."""
+    return _field(s, node, NODE.first_child), _field(s, node, NODE.child_count)
+
+
+@inlined
+def _field(s, node, field):
+    return load_int64(s.nodes, node * _NODE_SIZE + field)
+
+
+@inlined
+def _push(s, depth, node, index, position):
+    store_int64(s.scratch, SCRATCH.nodes + depth, node)
+    store_int64(s.scratch, SCRATCH.indexes + depth, index)
+    store_int64(s.scratch, SCRATCH.positions + depth, position)
+
+
+@inlined
+def _pop(s, depth):
+    """The container at `depth` of the stack: (node, index, next position, whether it is a struct)."""
+    node = load_int64(s.scratch, SCRATCH.nodes + depth)
+    index, position = load_int64(s.scratch, SCRATCH.indexes + depth), load_int64(s.scratch, SCRATCH.positions + depth)
+    return node, index, position, _field(s, node, NODE.kind) == ValueKind.STRUCT
+
+
+@inlined
+def _save_counts(s):
+    for scope in range(s.scope_count):
+        store_int64(s.scratch, SCRATCH.saved_counts + scope, load_int64(s.counts, scope))
+
+
+@compiled
+def _undo(nodes, node_count, states, scope_count, counts, saved_counts, row):
+    """Restore the counts, and mark the slots of the line as unseen."""
+    for node in range(node_count):
+        scope = load_int64(nodes, node * _NODE_SIZE + NODE.scope)
+        slot = load_int64(nodes, node * _NODE_SIZE + NODE.first_slot)
+        if scope == 0:
+            store_byte(states, slot + row, SlotState.UNSEEN)
+        else:
+            for index in range(load_int64(saved_counts, scope), load_int64(counts, scope)):
+                store_byte(states, slot + index, SlotState.UNSEEN)
+    for scope in range(scope_count):
+        store_int64(counts, scope, load_int64(saved_counts, scope))
+    return 0
+
+
+@inlined
+def _undo_line(s, row):
+    saved_counts = s.scratch + 8 * SCRATCH.saved_counts
+    _undo(s.nodes, s.node_count, s.states, s.scope_count, s.counts, saved_counts, row)
+
+
+@inlined
+def _line_end(text, at):
+    while load_byte(text, at) != NEWLINE:
+        at += 1
+    return at
+
+
+@inlined
+def _store_progress(s, at, line, rows, rejected):
+    store_int64(s.progress, PROGRESS.offset, at)
+    store_int64(s.progress, PROGRESS.line, line)
+    store_int64(s.progress, PROGRESS.rows, rows)
+    store_int64(s.progress, PROGRESS.rejected, rejected)
+
+
+@inlined
+def _load_arguments(address):
+    return Scan(
+        load_int64(address, SCAN.text),
+        load_int64(address, SCAN.size),
+        load_int64(address, SCAN.nodes),
+        load_int64(address, SCAN.node_count),
+        load_int64(address, SCAN.children),
+        load_int64(address, SCAN.keys),
+        load_int64(address, SCAN.states),
+        load_int64(address, SCAN.cells),
+        load_int64(address, SCAN.scope_count),
+        load_int64(address, SCAN.capacity),
+        load_int64(address, SCAN.counts),
+        load_int64(address, SCAN.rows),
+        load_int64(address, SCAN.rejected),
+        load_int64(address, SCAN.progress),
+        load_int64(address, SCAN.scratch),
+    )

@@ -1,0 +1,1 @@
+"""The partition of each row: its date and its mode."""

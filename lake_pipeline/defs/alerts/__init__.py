@@ -1,0 +1,1 @@
+"""Alerts: failed runs, and conditions that last without a failed run."""

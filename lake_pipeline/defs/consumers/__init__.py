@@ -1,0 +1,1 @@
+"""Consumers of the curated table: training snapshots and the table in the Glue Data Catalog."""

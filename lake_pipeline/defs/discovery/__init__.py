@@ -1,0 +1,1 @@
+"""Discovery: the asset that lists the landing zones and the sensor that reads the event queue."""

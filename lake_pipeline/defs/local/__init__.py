@@ -1,0 +1,1 @@
+"""`lake dev` and `lake demo`: Dagster on this machine."""

@@ -1,0 +1,1 @@
+"""The AWS Glue engine: starts, follows, stops and adopts job runs."""

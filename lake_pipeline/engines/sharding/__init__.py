@@ -1,0 +1,1 @@
+"""Sharding: one conversion split over many tasks, as Spark runs it."""

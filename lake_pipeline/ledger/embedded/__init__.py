@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL: home, client and supervisor."""

@@ -1,0 +1,167 @@
+"""Settlement: the state of each file when its batch ends, and when a failed file is retried.
+
+Retries are decided here and nowhere else, for published and for failed batches.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection
+
+from lake_pipeline import __version__
+from lake_pipeline.errors import LeaseLost
+from lake_pipeline.ledger.queries import query
+from lake_pipeline.model.manifest import UNAVAILABLE, FileOutcome, Outcome
+from lake_pipeline.model.states import FileState
+from lake_pipeline.storage import zones
+
+FIRST_RETRY_SECONDS = 30
+"""The first backoff, at most; each next one is twice as long. Each is shortened at random by up to half."""
+
+MAX_RETRY_SECONDS = 6 * 3600
+"""After an outage at night, all files have been retried by the next morning."""
+
+_VERSION_SUFFIX = re.compile(r"~\d+\Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedFile:
+    """A locked file of a claim. `versioned`: an earlier version of its key was registered."""
+
+    file_id: int
+    key: str
+    attempts: int
+    versioned: bool
+
+    @property
+    def archive_key(self) -> str:
+        """The key of its original in the archive. Unique: a key that ends like a version gets a suffix, too."""
+        is_ambiguous = self.versioned or _VERSION_SUFFIX.search(self.key)
+        return zones.archive_key(self.key, f"~{self.file_id}" if is_ambiguous else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """The row of a file after its batch, with the column names of the query `settle_files`.
+
+    `attempts_returned` is 1 if the attempt does not count, because an outage ended it.
+    """
+
+    file_id: int
+    state: FileState
+    retry_seconds: float | None = None
+    error_class: str | None = None
+    error_reason: str | None = None
+    error_message: str | None = None
+    rows_read: int | None = None
+    rows_published: int | None = None
+    rows_quarantined: int | None = None
+    rows_rescued: int | None = None
+    archive_key: str | None = None
+    attempts_returned: int = 0
+
+
+def retry_seconds(attempts: int) -> float:
+    """Backoff after the `attempts`-th attempt: exponential, with jitter that spreads the retries of many files."""
+    longest = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts - 1, 30))
+    return longest * random.uniform(0.5, 1.0)
+
+
+def lock_files(connection: Connection, batch_id: str) -> list[LockedFile]:
+    """Lock the files that the claim holds until the transaction ends."""
+    rows = connection.execute(query("lock_files_of_claim"), {"batch_id": batch_id})
+    return [
+        LockedFile(file_id=row.file_id, key=row.s3_key, attempts=row.attempts, versioned=row.versioned) for row in rows
+    ]
+
+
+def settle(connection: Connection, batch_id: str, settlements: Sequence[Settlement]) -> None:
+    """Write the state of every file and end the claim on it; the next batch may be larger.
+
+    Raises `LeaseLost` if the claim lost one of them.
+    """
+    outcomes = json.dumps([asdict(settlement) for settlement in settlements])
+    settled = connection.execute(
+        query("settle_files"), {"batch_id": batch_id, "outcomes": outcomes, "parser_version": __version__}
+    )
+    if settled.rowcount != len(settlements):
+        raise LeaseLost(batch_id)
+    if settlements:
+        connection.execute(query("grow_claims"))
+
+
+def shrink_claims(connection: Connection) -> None:
+    """After a lost worker: the next batches of its files start small again."""
+    connection.execute(query("shrink_claims"))
+
+
+def after_publish(file: LockedFile, outcome: FileOutcome, *, max_attempts: int) -> Settlement:
+    """The settlement of a file of a published batch."""
+    if outcome.outcome is Outcome.FAILED:
+        error = outcome.error or "The conversion failed without a message."
+        if outcome.reason == UNAVAILABLE:
+            return _after_outage(file, error)
+        return _after_failure(file, "TransientError", error, reason=outcome.reason, max_attempts=max_attempts)
+    converted = outcome.outcome is Outcome.CONVERTED
+    message = outcome.error or (None if converted else "The file was refused without a message.")
+    return Settlement(
+        file_id=file.file_id,
+        state=FileState.SUCCEEDED if converted else FileState.QUARANTINED,
+        error_class=None if converted else "PermanentError",
+        error_reason=plain_text(outcome.reason),
+        error_message=plain_text(message),
+        rows_read=outcome.read,
+        rows_published=outcome.published,
+        rows_quarantined=outcome.quarantined,
+        rows_rescued=outcome.rescued,
+        archive_key=file.archive_key if converted else None,
+    )
+
+
+def after_error(file: LockedFile, error: Exception, *, permanent: bool, max_attempts: int) -> Settlement:
+    """The settlement of a file whose batch failed with `error`."""
+    message = str(error) or type(error).__name__
+    reason = getattr(error, "reason", None)
+    return _after_failure(
+        file,
+        type(error).__name__,
+        message,
+        reason=reason if isinstance(reason, str) else None,
+        max_attempts=0 if permanent else max_attempts,
+    )
+
+
+def _after_outage(file: LockedFile, message: str) -> Settlement:
+    return Settlement(
+        file_id=file.file_id,
+        state=FileState.FAILED,
+        retry_seconds=retry_seconds(1),
+        error_class="StorageUnavailable",
+        error_reason=UNAVAILABLE,
+        error_message=plain_text(message),
+        attempts_returned=1,
+    )
+
+
+def _after_failure(
+    file: LockedFile, error_class: str, message: str, *, reason: str | None, max_attempts: int
+) -> Settlement:
+    retry = file.attempts < max_attempts
+    return Settlement(
+        file_id=file.file_id,
+        state=FileState.FAILED if retry else FileState.QUARANTINED,
+        retry_seconds=retry_seconds(file.attempts) if retry else None,
+        error_class=error_class,
+        error_reason=plain_text(reason),
+        error_message=plain_text(message),
+    )
+
+
+def plain_text(text: str | None) -> str | None:
+    """`text` without what a text column can't store: NUL and lone surrogates, which come from malformed input."""
+    return text and text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")

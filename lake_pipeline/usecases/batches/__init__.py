@@ -1,0 +1,1 @@
+"""Batches: ingest, rebuild, forget, widen, and retry or release of files."""

@@ -1,0 +1,1 @@
+"""Checks of what is published: row counts, completeness, freshness, quarantine ratio."""

@@ -1,0 +1,1 @@
+"""One lake, one ledger: root and ledger share an identity, which every writer checks."""

@@ -1,0 +1,1 @@
+"""Publication: everything between a claim and the archived originals."""

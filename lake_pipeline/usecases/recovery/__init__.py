@@ -1,0 +1,1 @@
+"""Recovery: finish or release what lost workers left behind."""

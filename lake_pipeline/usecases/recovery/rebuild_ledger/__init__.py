@@ -1,0 +1,1 @@
+"""Rebuild the ledger from the store: replay the commits it lacks, then bring the store in line with them."""

@@ -1,0 +1,1 @@
+"""Reports: what people read about contracts and about the cost of a backlog."""

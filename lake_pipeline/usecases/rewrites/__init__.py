@@ -1,0 +1,1 @@
+"""Rewrites of published data files: remove rows, widen columns."""

@@ -1,0 +1,1 @@
+"""Snapshots: immutable, named sets of published data files."""

@@ -1,0 +1,1 @@
+"""Helpers shared by several tests: lakes, factories, builders for ledgers, servers. No tests."""
