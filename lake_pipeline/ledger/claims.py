@@ -18,7 +18,7 @@ from lake_pipeline.errors import LeaseLost, PermanentError
 from lake_pipeline.ledger.connection import Component
 from lake_pipeline.ledger.queries import query
 from lake_pipeline.ledger.rows import days_and_modes, raw_file
-from lake_pipeline.ledger.settlement import after_error, lock_files, plain_text, settle, shrink_claims
+from lake_pipeline.ledger.settlement import after_error, lock_files, lose, plain_text, settle
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.partitions import PartitionKey
@@ -156,10 +156,10 @@ class Claims(Component):
         """
         with self._database.transaction() as connection:
             self._end_batch(connection, _fence(claim), BatchState.ABANDONED, f"{type(error).__name__}: {error}")
-            values = {"batch_id": claim.batch_id, "max_lost": max_lost, "message": plain_text(str(error))}
-            shrink_claims(connection)
-            lost = connection.execute(query("lose_files"), values).rowcount
-            _must_hold(claim, lost, expected=len(claim.files))
+            lost = lose(
+                connection, claim.batch_id, max_lost=max_lost, error_class=type(error).__name__, message=str(error)
+            )
+            _must_hold(claim, len(lost), expected=len(claim.files))
 
     def return_files_of_outages(self) -> int:
         """Make files pending that an older version quarantined because of an outage; returns how many."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from lake_pipeline.ledger.connection import Component
 from lake_pipeline.ledger.queries import query
 from lake_pipeline.ledger.rows import raw_file
-from lake_pipeline.ledger.settlement import shrink_claims
+from lake_pipeline.ledger.settlement import lose
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.manifest import Manifest
 from lake_pipeline.model.partitions import PartitionKey
@@ -140,12 +140,8 @@ class Recovery(Component):
                 f"{max_lost} workers were lost with this file, the last ones while they held no other. It probably "
                 f"needs more memory than available. Run `lake retry` to retry it. ({cause}.)"
             )
-            shrink_claims(connection)
-            states = connection.scalars(
-                query("reclaim_files"),
-                {"batch_id": batch.batch_id, "max_lost": max_lost, "message": message},
-            )
-            return states.all().count(FileState.PENDING)
+            states = lose(connection, batch.batch_id, max_lost=max_lost, error_class="WorkerLost", message=message)
+            return states.count(FileState.PENDING)
 
     def adopt_publications(self, *, owner: str, owner_is_dead: Callable[[str], bool]) -> list[tuple[str, Manifest]]:
         """Adopt the partly published batches of lost workers, with a full lease: (batch_id, manifest).

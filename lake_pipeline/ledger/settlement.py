@@ -95,9 +95,17 @@ def settle(connection: Connection, batch_id: str, settlements: Sequence[Settleme
         connection.execute(query("grow_claims"))
 
 
-def shrink_claims(connection: Connection) -> None:
-    """After a lost worker: the next batches of its files start small again."""
+def lose(
+    connection: Connection, batch_id: str, *, max_lost: int, error_class: str, message: str
+) -> Sequence[FileState]:
+    """The states of the files of a claim after it lost its worker; their next batches start small again.
+
+    A file that was alone, and lost `max_lost` workers, is quarantined with `error_class` and `message`. The others are
+    pending.
+    """
     connection.execute(query("shrink_claims"))
+    values = {"batch_id": batch_id, "max_lost": max_lost, "error_class": error_class, "message": plain_text(message)}
+    return [FileState(state) for state in connection.scalars(query("lose_files"), values)]
 
 
 def after_publish(file: LockedFile, outcome: FileOutcome, *, max_attempts: int) -> Settlement:

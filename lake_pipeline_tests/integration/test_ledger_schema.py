@@ -249,7 +249,7 @@ PLANS: list[tuple[str, dict[str, Any], str]] = [
     ("ids_of_claim", BATCH, "file_of_claim"),
     ("settle_files", {**BATCH, "outcomes": '[{"file_id": 1}]', "parser_version": "1"}, "file_of_claim"),
     ("release_files", BATCH, "file_of_claim"),
-    ("reclaim_files", {**BATCH, "max_lost": 5, "message": "gone"}, "file_of_claim"),
+    ("lose_files", {**BATCH, "max_lost": 5, "error_class": "WorkerLost", "message": "gone"}, "file_of_claim"),
     ("record_engine_run_on_files", {**BATCH, "run_id": "jr_1"}, "file_of_claim"),
     ("other_versions", BATCH, "file_identity"),
     ("withdraw_files", {**BATCH, "owner": "me", "file_ids": [1], "reasons": ["reason"]}, "file_of_claim"),

@@ -142,25 +142,6 @@ UPDATE file_processing_status SET
     updated_at = now()
 WHERE claim_id = CAST(:batch_id AS uuid);
 
--- name: lose_files
--- Returns the files of a claim whose engine lost its workers: the attempt does not count, the loss does.
-UPDATE file_processing_status AS file SET
-    processing_status = CASE WHEN fatal THEN 'QUARANTINED' ELSE 'PENDING' END,
-    claim_id = NULL,
-    attempts = attempts - 1,
-    workers_lost = workers_lost + 1,
-    next_attempt_at = CASE WHEN fatal THEN NULL ELSE now() END,
-    processed_at = CASE WHEN fatal THEN now() END,
-    error_class = CASE WHEN fatal THEN 'WorkersLost' ELSE error_class END,
-    error_reason = CASE WHEN fatal THEN 'worker_lost' ELSE error_reason END,
-    error_message = CASE WHEN fatal THEN CAST(:message AS text) ELSE error_message END,
-    updated_at = now()
-FROM (
-    SELECT file_id, workers_lost + 1 >= :max_lost AND count(*) OVER () = 1 AS fatal
-    FROM file_processing_status WHERE claim_id = CAST(:batch_id AS uuid)
-) AS held
-WHERE file.file_id = held.file_id AND file.claim_id = CAST(:batch_id AS uuid);
-
 -- name: return_files_of_outages
 -- Versions before the circuit breaker counted outages as attempts, so files ended in quarantine for what was not their
 -- fault. They become pending once: this version never quarantines a file for such an error. The condition is that of

@@ -24,7 +24,7 @@ UPDATE batch SET state = 'ABANDONED', error_message = :message, finished_at = no
 WHERE batch_id = CAST(:batch_id AS uuid) AND owner = :owner AND state = 'CLAIMED'
     AND (lease_expires_at < now() OR :owner_is_dead);
 
--- name: reclaim_files
+-- name: lose_files
 -- Returns the files of a lost worker to the queue, counts the loss and takes the attempt back. A file that was alone
 -- with its worker, and lost too many of them, is quarantined instead.
 UPDATE file_processing_status AS file SET
@@ -34,7 +34,7 @@ UPDATE file_processing_status AS file SET
     workers_lost = workers_lost + 1,
     next_attempt_at = CASE WHEN fatal THEN NULL ELSE now() END,
     processed_at = CASE WHEN fatal THEN now() END,
-    error_class = CASE WHEN fatal THEN 'WorkerLost' ELSE error_class END,
+    error_class = CASE WHEN fatal THEN CAST(:error_class AS text) ELSE error_class END,
     error_reason = CASE WHEN fatal THEN 'worker_lost' ELSE error_reason END,
     error_message = CASE WHEN fatal THEN CAST(:message AS text) ELSE error_message END,
     updated_at = now()
