@@ -130,7 +130,7 @@ class Database:
     @property
     def display_url(self) -> str:
         """The URL without its password, in the user part or in the query."""
-        return shown_database_url(self._url.render_as_string(hide_password=True))
+        return shown_url(self._url)
 
     @property
     def address(self) -> str:
@@ -167,7 +167,7 @@ class Database:
             return refused
         if isinstance(error, (OperationalError, InterfaceError, *_DRIVER_ERRORS)):
             return LedgerUnavailable(
-                f"Ledger query failed ({where}): {self._first_line(error)}. Nothing was written; try again."
+                f"Ledger query failed ({where}): {first_line(error, self._url)}. Nothing was written; try again."
             )
         return None
 
@@ -188,7 +188,7 @@ class Database:
             try:
                 return self._engine.connect()
             except DBAPIError as error:
-                reason = self._first_line(error)
+                reason = first_line(error, self._url)
                 if not (_may_return(error) and max((left() for left in self._patience), default=0) > pause):
                     raise LedgerUnavailable(
                         f"Ledger unreachable ({SETTING}, {self.display_url}): {reason}. {_advice(error)}"
@@ -203,17 +203,12 @@ class Database:
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise LedgerUnavailable(
-                    f"Ledger commit failed ({SETTING}, {self.display_url}): {self._first_line(error)}"
+                    f"Ledger commit failed ({SETTING}, {self.display_url}): {first_line(error, self._url)}"
                 ) from error
             raise OutcomeUnknown(
                 f"The connection to the ledger ({SETTING}, {self.display_url}) was lost during a commit. The write may "
                 "or may not have happened. `lake status` shows which, once the server is back."
             ) from error
-
-    def _first_line(self, error: Exception) -> str:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        line = str(cause).strip().partition("\n")[0] or type(cause).__name__
-        return without_credentials(line, _secrets_of(self._url))
 
     def _check_schema(self, connection: Connection) -> None:
         if self._schema_is_current:
@@ -297,6 +292,18 @@ def _advice(error: Exception) -> str:
     # A host name with two addresses gives a line for each, and only one of them may have the cause.
     advice = [text for message, text in _ADVICE.items() if message in str(error)]
     return " ".join(advice) or "Check the URL, and that the server runs."
+
+
+def shown_url(url: URL) -> str:
+    """The URL without its password, in the user part or in the query."""
+    return shown_database_url(url.render_as_string(hide_password=True))
+
+
+def first_line(error: Exception, url: URL) -> str:
+    """The first line of what the driver says, without the credentials of `url`."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    line = str(cause).strip().partition("\n")[0] or type(cause).__name__
+    return without_credentials(line, _secrets_of(url))
 
 
 def _secrets_of(url: URL) -> list[str]:

@@ -6,20 +6,20 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 
 from lake_pipeline.errors import LedgerUnavailable
-from lake_pipeline.ledger.connection import ledger_url
+from lake_pipeline.ledger.connection import first_line, ledger_url, shown_url
 
 
 def check_database(url: str, setting: str) -> None:
     """Raises `LedgerUnavailable` if the database does not answer, or may not be changed by this user."""
     engine = create_engine(ledger_url(url), connect_args={"connect_timeout": 10})
-    display_url = engine.url.render_as_string(hide_password=True)
+    display_url = shown_url(engine.url)
     try:
         with engine.connect() as connection:
             may_write = connection.exec_driver_sql(
                 "SELECT current_setting('transaction_read_only') = 'off' AND has_schema_privilege('public', 'CREATE')"
             ).scalar()
     except DBAPIError as error:
-        problem = str(error.orig).strip().partition("\n")[0]
+        problem = first_line(error, engine.url)
         raise LedgerUnavailable(
             f"The database is unreachable ({setting}, {display_url}): {problem}. Check the URL, and that the server "
             "runs."
