@@ -12,8 +12,7 @@ from lake_pipeline.cli.output import as_json, print_json, print_line, progress, 
 
 if TYPE_CHECKING:
     from lake_pipeline.settings import Settings
-    from lake_pipeline.usecases.discovery.discover import Discovery
-    from lake_pipeline.usecases.discovery.notifications import Arrivals
+    from lake_pipeline.usecases.discovery.discover import Registered
     from lake_pipeline.usecases.lake import Lake
 
 PRINTED_PROBLEMS = 20
@@ -44,7 +43,7 @@ def discover(inventory: str | None, events: bool, json_: bool) -> None:
         )
 
 
-def _print(discovery: Discovery | Arrivals) -> None:
+def _print(discovery: Registered) -> None:
     print_line(f"{discovery.seen:,} files seen, {discovery.new:,} of them new ({size(discovery.new_bytes)}).")
     if discovery.thawed:
         print_line(f"{discovery.thawed:,} files that could not be read before are there now and are pending.")
@@ -57,7 +56,7 @@ def _print(discovery: Discovery | Arrivals) -> None:
         print_line("Next: lake ingest")
 
 
-def _print_skips(discovery: Discovery | Arrivals) -> None:
+def _print_skips(discovery: Registered) -> None:
     """What was not read, and why. Nothing of it was changed."""
     for entry in discovery.problems[:PRINTED_PROBLEMS]:
         print_line(f"Not read: {entry.text}")
@@ -78,7 +77,7 @@ def _print_skips(discovery: Discovery | Arrivals) -> None:
 
 def _discover(
     lake: Lake, settings: Settings, *, inventory: str | None, events: bool, on_progress: Callable[[int], None]
-) -> Discovery | Arrivals:
+) -> Registered:
     from lake_pipeline.composition import event_queue, listed_inventory
     from lake_pipeline.usecases.discovery.discover import discover as discover_files
     from lake_pipeline.usecases.discovery.discover import register

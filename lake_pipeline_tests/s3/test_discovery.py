@@ -22,8 +22,8 @@ from lake_pipeline.storage.s3.events import EventQueue
 from lake_pipeline.storage.s3.inventory import BadInventory, inventory_objects
 from lake_pipeline.storage.s3.store import S3Store
 from lake_pipeline.usecases.batches.ingest import ingest_all
-from lake_pipeline.usecases.discovery.discover import Discovery, discover, register
-from lake_pipeline.usecases.discovery.notifications import Arrivals, register_arrivals
+from lake_pipeline.usecases.discovery.discover import discover, register
+from lake_pipeline.usecases.discovery.notifications import register_arrivals
 from lake_pipeline.usecases.lake import Lake
 from lake_pipeline_tests.s3.conftest import Land
 from lake_pipeline_tests.support.factories import ndjson
@@ -351,11 +351,6 @@ def test_events_need_a_queue_and_a_bucket(queue: EventQueue) -> None:
         event_queue(load_settings(root="s3://bucket"))
     with pytest.raises(SettingsError, match="needs a lake in a bucket"):
         event_queue(load_settings(events_queue_url="https://sqs.eu-central-1.amazonaws.com/1/q"))
-
-
-def test_arrivals_are_counted_like_a_listing() -> None:
-    arrivals = set(Arrivals.__dataclass_fields__)
-    assert arrivals - {"messages", "misunderstood"} < set(Discovery.__dataclass_fields__)
 
 
 UNUSABLE = ("a\x1b[2J.json", "tab\there.json", "line\rbreak.json")

@@ -21,21 +21,18 @@ from lake_pipeline.usecases.lake import Lake
 
 
 @dataclass(frozen=True, kw_only=True)
-class Discovery:
-    """The counts of a discovery. `new` of the `seen` files were registered; `known` were registered before.
+class Registered:
+    """The counts of registered objects, wherever they were listed. `new` of the `seen` files had no row before.
 
-    `skipped` counts entries that are not raw files or can't be read, `skipped_by_reason` the same by reason. `problems`
-    are the first of those that can't be read, `examples` a few of the others (hidden files, folder markers, other
-    zones). `frozen` files are in an archived storage class and wait in quarantine; `thawed` ones could not be read
-    before and are pending now. `young` files were changed less than LAKE_MIN_AGE_SECONDS ago and are left to the next
-    listing.
+    `frozen` files are in an archived storage class and wait in quarantine; `thawed` ones could not be read before and
+    are pending now. `young` files were changed less than LAKE_MIN_AGE_SECONDS ago and are left to the next listing.
+    `skipped_by_reason` counts entries that are not raw files or can't be read. `problems` are the first of those that
+    can't be read, `examples` a few of the others (hidden files, folder markers, other zones).
     """
 
     seen: int
     new: int
-    known: int
     new_bytes: int
-    skipped: int
     frozen: int
     thawed: int
     young: int = 0
@@ -47,6 +44,14 @@ class Discovery:
     def unreadable(self) -> int:
         """Skipped entries that a person has to look at; all of them, also those that are not in `problems`."""
         return sum(count for reason, count in self.skipped_by_reason.items() if reason.is_problem)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discovery(Registered):
+    """The counts of a discovery. `known` files were registered before; `skipped` counts all skipped entries."""
+
+    known: int
+    skipped: int
 
 
 def discover(lake: Lake, on_progress: Callable[[int], None] | None = None, on_wait: OnWait | None = None) -> Discovery:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lake_pipeline.ledger.skipped import MAX_ENTRIES
 from lake_pipeline.model.skipped import SkippedEntry, SkipReason
-from lake_pipeline.usecases.discovery.discover import register
+from lake_pipeline.usecases.discovery.discover import Registered, register
 from lake_pipeline.usecases.lake import Lake
 
 if TYPE_CHECKING:
@@ -40,26 +40,11 @@ class Queue(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arrivals:
-    """The counts of one pass: `messages`, of which `misunderstood` stayed in the queue, and their objects as in
-    `Discovery`."""
+class Arrivals(Registered):
+    """The counts of one pass: `messages`, of which `misunderstood` stayed in the queue, and their objects."""
 
     messages: int
     misunderstood: int
-    seen: int
-    new: int
-    new_bytes: int
-    frozen: int
-    thawed: int
-    young: int = 0
-    skipped_by_reason: Mapping[SkipReason, int] = field(default_factory=dict)
-    problems: tuple[SkippedEntry, ...] = ()
-    examples: tuple[SkippedEntry, ...] = ()
-
-    @property
-    def unreadable(self) -> int:
-        """Objects whose keys can't be registered."""
-        return sum(count for reason, count in self.skipped_by_reason.items() if reason.is_problem)
 
 
 def register_arrivals(
