@@ -19,7 +19,6 @@ from lake_pipeline.contract.rules import Rules
 from lake_pipeline.contract.rules_file import rules_from_toml
 from lake_pipeline.convert.request import ConversionOptions, Engine
 from lake_pipeline.engines.in_process import InProcessEngine
-from lake_pipeline.engines.spark import SparkEngine
 from lake_pipeline.errors import SettingsError
 from lake_pipeline.ledger.connection import ConnectionOptions
 from lake_pipeline.ledger.connection import ledger_url as url_of
@@ -120,6 +119,9 @@ def min_age_seconds(settings: Settings) -> int:
 def engine_of(settings: Settings, store: ObjectStore) -> Engine:
     """The engine that converts. It starts nothing before the first conversion."""
     if settings.conversion.engine == "spark":
+        # With all that splits a batch into shards.
+        from lake_pipeline.engines.spark import SparkEngine
+
         folder = settings.storage.home / "spark"
         return SparkEngine(store, master=settings.conversion.spark_master, folder=folder, java_home=java_home())
     if settings.conversion.engine == "glue":

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from lake_pipeline.contract.shapes import Shape
+
+if TYPE_CHECKING:
+    # See shapes.
+    import pyarrow as pa
 
 
 def reads_as(written: Shape, expected: Shape) -> bool:
@@ -14,6 +18,8 @@ def reads_as(written: Shape, expected: Shape) -> bool:
 
 def can_read(stored: pa.DataType, expected: pa.DataType) -> bool:
     """Whether a reader that expects `expected` can read `stored`: equal, except for struct fields added later."""
+    import pyarrow as pa
+
     if pa.types.is_struct(stored) and pa.types.is_struct(expected):
         later = {field.name: field.type for field in expected}
         return all(field.name in later and can_read(field.type, later[field.name]) for field in stored)

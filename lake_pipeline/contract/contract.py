@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from lake_pipeline.contract.admission import MAX_RESCUED, admit, evolvable
 from lake_pipeline.contract.compatibility import reads_as
@@ -23,13 +21,9 @@ from lake_pipeline.contract.shapes import EMPTY, Kind, Shape
 from lake_pipeline.contract.widening import wider, wider_at, wider_type
 from lake_pipeline.errors import ContractMoved, SettingsError
 
-PROVENANCE_FIELDS = (
-    pa.field("_rescued", pa.string()),
-    pa.field("_file_id", pa.int64(), nullable=False),
-    pa.field("_record", pa.int64(), nullable=False),
-    pa.field("_batch_id", pa.string(), nullable=False),
-)
-"""`_rescued`: JSON text, path → value, of values that fit no column; `_record`: index in the file, from 0."""
+if TYPE_CHECKING:
+    # See shapes.
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +97,8 @@ class Contract:
     @cached_property
     def parse_schema(self) -> pa.Schema:
         """The schema of parsed records, with the keys of the JSON."""
+        import pyarrow as pa
+
         return pa.schema([pa.field(key, shape.parse_type) for key, shape in self.parser_rules.root.fields.items()])
 
     @cached_property
@@ -120,7 +116,9 @@ class Contract:
 
     @cached_property
     def _arrow_schema(self) -> pa.Schema:
-        return pa.schema([*(_field(column) for column in self.columns), *PROVENANCE_FIELDS])
+        import pyarrow as pa
+
+        return pa.schema([*(_field(column) for column in self.columns), *_provenance_fields()])
 
     def evolved(self, seen: Shape) -> Contract:
         """This contract with the parts of `seen` that its rules admit; itself if there are none."""
@@ -213,7 +211,21 @@ class Contract:
         return cls(data["version"], Shape.from_json(data["root"]), names or None)
 
 
+def _provenance_fields() -> tuple[pa.Field, ...]:
+    """`_rescued`: JSON text, path → value, of values that fit no column; `_record`: index in the file, from 0."""
+    import pyarrow as pa
+
+    return (
+        pa.field("_rescued", pa.string()),
+        pa.field("_file_id", pa.int64(), nullable=False),
+        pa.field("_record", pa.int64(), nullable=False),
+        pa.field("_batch_id", pa.string(), nullable=False),
+    )
+
+
 def _field(column: Column) -> pa.Field:
+    import pyarrow as pa
+
     metadata = {"json_path": show_path(column.path)}
     if column.shape.kind is Kind.JSON:
         metadata["json"] = "true"

@@ -10,13 +10,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from typing import Any
-
-import pyarrow as pa
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 from lake_pipeline.contract.naming import safe_names
 from lake_pipeline.contract.paths import Path
+
+if TYPE_CHECKING:
+    # Takes a fifth of a second to load, and many commands need no types of columns.
+    import pyarrow as pa
 
 
 class Kind(StrEnum):
@@ -50,20 +52,26 @@ MADE_FROM_TEXT = frozenset({Kind.JSON, Kind.TEXT, Kind.TIMESTAMP, Kind.DATE, Kin
 
 WITHOUT_COLUMN = frozenset({Kind.RESCUED, Kind.EXCLUDED})
 
-_SCALARS: dict[Kind, pa.DataType] = {
-    Kind.NULL: pa.null(),
-    Kind.BOOL: pa.bool_(),
-    Kind.INT: pa.int64(),
-    Kind.DOUBLE: pa.float64(),
-    Kind.STRING: pa.string(),
-    Kind.JSON: pa.string(),
-    Kind.TEXT: pa.string(),
-    Kind.TIMESTAMP: pa.timestamp("us", "UTC"),
-    Kind.DATE: pa.date32(),
-    Kind.RESCUED: pa.null(),
-    Kind.EXCLUDED: pa.null(),
-}
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+
+
+@cache
+def _scalar_types() -> Mapping[Kind, pa.DataType]:
+    import pyarrow as pa
+
+    return {
+        Kind.NULL: pa.null(),
+        Kind.BOOL: pa.bool_(),
+        Kind.INT: pa.int64(),
+        Kind.DOUBLE: pa.float64(),
+        Kind.STRING: pa.string(),
+        Kind.JSON: pa.string(),
+        Kind.TEXT: pa.string(),
+        Kind.TIMESTAMP: pa.timestamp("us", "UTC"),
+        Kind.DATE: pa.date32(),
+        Kind.RESCUED: pa.null(),
+        Kind.EXCLUDED: pa.null(),
+    }
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,8 @@ class Shape:
     @cached_property
     def parse_type(self) -> pa.DataType:
         """The Arrow type for parsing JSON: the keys of the JSON, untyped parts as nulls."""
+        import pyarrow as pa
+
         if self.kind is Kind.STRUCT:
             return pa.struct([pa.field(key, shape.parse_type) for key, shape in self.fields.items()])
         if self.item is not None:
@@ -89,7 +99,9 @@ class Shape:
 
     @property
     def _scalar_type(self) -> pa.DataType:
-        return pa.decimal128(*self.digits) if self.digits is not None else _SCALARS[self.kind]
+        import pyarrow as pa
+
+        return pa.decimal128(*self.digits) if self.digits is not None else _scalar_types()[self.kind]
 
     @cached_property
     def storable(self) -> Shape | None:
@@ -112,6 +124,8 @@ class Shape:
     @cached_property
     def store_type(self) -> pa.DataType:
         """The Arrow type for storing the typed parts of this shape, with safe names."""
+        import pyarrow as pa
+
         if self.kind is Kind.STRUCT:
             return pa.struct([pa.field(name, self.fields[key].store_type) for key, name in self.names.items()])
         if self.item is not None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from lake_pipeline.contract.paths import Path
 from lake_pipeline.contract.shapes import Kind, Shape
+
+if TYPE_CHECKING:
+    # See shapes.
+    import pyarrow as pa
 
 
 def wider(shape: Shape, seen: Shape) -> Shape:
@@ -62,6 +65,8 @@ def wider_type(stored: pa.DataType, expected: pa.DataType) -> pa.DataType:
 
     Struct fields that `stored` lacks are not added: they are newer, and readers fill them with nulls.
     """
+    import pyarrow as pa
+
     if pa.types.is_int64(stored) and pa.types.is_float64(expected):
         return expected
     if pa.types.is_struct(stored) and pa.types.is_struct(expected):

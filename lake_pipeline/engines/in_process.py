@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from lake_pipeline.convert.kernel.convert import convert
-from lake_pipeline.convert.native.call import load
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
 from lake_pipeline.storage.object_store import ObjectStore
 
@@ -17,7 +15,12 @@ class InProcessEngine:
         self._store = store
 
     def convert(self, request: ConversionRequest, *, on_progress: Progress | None = None) -> ConversionReport:
+        # Most commands convert nothing, and the kernel takes half a second to load.
+        from lake_pipeline.convert.kernel.convert import convert
+
         return convert(self._store, request, on_progress)
 
     def probe(self) -> None:
+        from lake_pipeline.convert.native.call import load
+
         load()

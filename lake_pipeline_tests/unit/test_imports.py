@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +79,12 @@ def test_each_way_to_import_a_private_module_is_detected(source: str) -> None:
 def test_setting_a_private_attribute_is_detected() -> None:
     assert list(_private_attributes(ast.parse("instance._get_event_batch_size = 500")))
     assert not list(_private_attributes(ast.parse("self._lock = 1")))
+
+
+def test_a_command_that_converts_nothing_loads_no_kernel() -> None:
+    """What `lake status` imports. Arrow, the kernel and Alembic would take half of its time."""
+    code = "import sys, lake_pipeline.composition, lake_pipeline.cli.status; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "lake_pipeline.ledger.ledger" in modules
+    slow = {"alembic", "boto3", "botocore", "dagster", "duckdb", "llvmlite", "numba", "numpy", "pyarrow", "pyspark"}
+    assert slow.isdisjoint(modules)
