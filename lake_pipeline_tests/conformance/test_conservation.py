@@ -35,7 +35,7 @@ broken = st.sampled_from([b"{", b"null", b"[1]", b'{"a":1', b'{"a":tru}', b'"tex
 lines = st.lists(records.map(lambda record: json.dumps(record).encode()) | broken, max_size=30)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=lines, share=st.sampled_from([0.2, 1.0]))
 def test_every_record_is_published_or_quarantined_and_every_value_is_kept(lines: list[bytes], share: float) -> None:
     lines = [b'{"event_time":"2026-02-03"}', *lines]  # the layout is detected from the first line
@@ -61,7 +61,7 @@ def test_every_record_is_published_or_quarantined_and_every_value_is_kept(lines:
             assert row["raw"] == lines[index]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(generated=st.lists(records, min_size=1, max_size=20))
 def test_the_fast_and_the_tolerant_parser_agree_on_every_record(generated: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -312,7 +312,7 @@ contents = st.lists(records.map(lambda converted: json.dumps(converted).encode()
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=contents, rules=rule_sets(), later=contents)
 def test_under_any_rules_every_value_is_kept_except_excluded_ones(
     lines: list[bytes], rules: Rules, later: list[bytes]
@@ -373,7 +373,7 @@ def record_of(row: dict[str, Any], converted: Converted, written: dict[str, Any]
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=contents, before=st.none() | rule_sets(), rules=rule_sets(), later=contents)
 def test_under_any_rules_both_parsers_give_the_same_rows(
     lines: list[bytes], before: Rules | None, rules: Rules, later: list[bytes]

@@ -67,6 +67,9 @@ ALERTS = 4
 BROWSER_TIMEOUT_MS = 90_000
 """A page takes seconds, and tests run in parallel."""
 
+PATIENCE = 400
+"""Seconds for a step of many runs, each a process that takes seconds of two shared cores to start."""
+
 ENDED = {"COMPLETED_SUCCESS", "COMPLETED_FAILED", "CANCELED", "FAILED"}
 
 SETTINGS = {
@@ -150,7 +153,7 @@ def outcome(platform_with_files: tuple[Served, Path, list[str], str]) -> Outcome
                 "failing too": served.backfill(FAILING_TOO),
                 "browser": _launch(served, DAYS[5], DAYS[7], IN_BROWSER),
             }
-            assert wait_for(lambda: _is_blocked(served, folder, canceled), 240), served.runs_of(canceled)
+            assert wait_for(lambda: _is_blocked(served, folder, canceled), PATIENCE), served.runs_of(canceled)
             served.cancel_backfill(canceled)
             assert wait_for(lambda: _statuses(served, canceled) == {"CANCELED"}, 120), served.runs_of(canceled)
         backfills = _final_states(served, launched)
@@ -265,7 +268,7 @@ def _launch(served: Served, first: str, last: str, expected: Sequence[str], *, o
 
 def _final_states(served: Served, launched: Mapping[str, str]) -> dict[str, str]:
     """The final state of each backfill."""
-    assert wait_for(lambda: set(served.backfills().values()) <= ENDED, 240), served.backfills()
+    assert wait_for(lambda: set(served.backfills().values()) <= ENDED, PATIENCE), served.backfills()
     states = served.backfills()
     return {name: states[backfill] for name, backfill in launched.items()}
 
@@ -318,7 +321,7 @@ def _materialized(served: Served) -> set[str]:
     return partitions
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3 * PATIENCE)
 def test_backfills_of_any_selection_materialize_exactly_those_partitions(outcome: Outcome) -> None:
     """One test, because parallel tests would each start their own Dagster."""
     _assert_exactly_those_partitions(outcome)

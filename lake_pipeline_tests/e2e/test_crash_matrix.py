@@ -15,14 +15,14 @@ def matrix(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_after_any_interruption_the_lake_ends_as_after_an_undisturbed_run() -> None:
     seed = str(random.randrange(1 << 20))
-    sample = matrix("--seed", seed, "--every", "500", "--twice", "1", "--crowds", "1")
+    sample = matrix("--seed", seed, "--every", "900", "--twice", "1", "--crowds", "1")
     assert sample.returncode == 0, f"repeat with --seed {seed}:\n{sample.stdout}{sample.stderr}"
 
 
 def test_the_same_holds_in_a_bucket_with_failing_requests() -> None:
     seed = str(random.randrange(1 << 20))
     scenarios = [word for name in ("ingest", "archive", "rebuild") for word in ("--scenario", name)]
-    sample = matrix("--on", "s3", *scenarios, "--seed", seed, "--every", "200", "--twice", "1", "--crowds", "1")
+    sample = matrix("--on", "s3", *scenarios, "--seed", seed, "--every", "400", "--twice", "1", "--crowds", "1")
     assert sample.returncode == 0, f"repeat with --on s3 --seed {seed}:\n{sample.stdout}{sample.stderr}"
 
 

@@ -83,7 +83,8 @@ def test_of_two_roots_that_use_a_ledger_for_the_first_time_at_once_one_gets_it(t
     results = at_once([lambda: opened(tmp_path / "a", ledger), lambda: opened(tmp_path / "b", ledger)] * 2)
     winners = {result for result in results if isinstance(result, str)}
     assert winners == {ledger.identity.read().lake_id}
-    assert sum(isinstance(result, LakeMismatch) for result in results) == 2
+    # Which one depends on when the loser looks: before or after the ledger is bound.
+    assert sum(isinstance(result, (LakeMismatch, LakeNotThere)) for result in results) == 2
 
 
 def at_once(lakes: list[Callable[[], Lake]]) -> list[str | LakeError]:
