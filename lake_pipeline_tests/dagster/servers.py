@@ -59,6 +59,9 @@ if "dagster._daemon" in sys.orig_argv:
 """
 """A `sitecustomize` for the daemon, which checks for backfills every half minute and has no setting for that."""
 
+UNSCHEDULED = dict.fromkeys(("LAKE_LISTING_CRON", "LAKE_FSCK_CRON", "LAKE_UPKEEP_CRON"), "0 0 29 2 *")
+"""Schedules that start nothing while a test runs, whatever the time of day."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
@@ -107,8 +110,9 @@ class Served:
             self.query(ADD_MODE, mode=mode)
 
     def has_ticked(self) -> bool:
-        """Whether `pending_files_sensor` has ticked once."""
-        return bool(self.query(SENSOR_TICKS)["sensorOrError"]["sensorState"]["ticks"])
+        """Whether `pending_files_sensor` has ticked once, to the end."""
+        ticks = self.query(SENSOR_TICKS)["sensorOrError"]["sensorState"]["ticks"]
+        return any(tick["status"] != "STARTED" for tick in ticks)
 
     def _status(self, run: str) -> str:
         return str(self.query(RUN_STATUS, id=run)["runOrError"]["status"])
@@ -125,7 +129,7 @@ def dagster_dev(folder: Path, settings: Mapping[str, str]) -> Iterator[Served]:
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml")]
     command += ["-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
     environment = {"DAGSTER_HOME": str(home), "LAKE_ROOT": str(folder / "lake"), "LAKE_HOME": str(folder / "home")}
-    with child(command, {**os.environ, "PYTHONPATH": str(startup), **environment, **settings}):
+    with child(command, {**os.environ, **UNSCHEDULED, "PYTHONPATH": str(startup), **environment, **settings}):
         served = Served(url=f"http://127.0.0.1:{port}")
         assert wait_for(lambda: _responds(served), 180), "Dagster does not respond"
         yield served
