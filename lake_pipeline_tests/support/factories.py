@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from lake_pipeline.contract.contract import Contract
@@ -21,6 +20,9 @@ from lake_pipeline.engines.sharding.shards import Shard
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.manifest import FileOutcome
 from lake_pipeline.storage.directory import DirectoryStore
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 BATCH = "6f1f9a52-4a8c-4a58-9f6e-1f4e7d0d9a11"
 
@@ -118,6 +120,9 @@ class LakeOnDisk:
 
     def table(self) -> ds.Dataset:
         """All published curated files as one dataset, by name."""
+        # It loads pandas, if that is installed.
+        import pyarrow.dataset as ds
+
         return ds.dataset(self._root / "json_parsed_parquet", partitioning="hive")
 
 

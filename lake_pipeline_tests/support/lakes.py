@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
@@ -104,6 +103,9 @@ def published(root: Path) -> list[dict[str, Any]]:
     folder = root / "json_parsed_parquet"
     if not folder.exists():
         return []
+    # It loads pandas, if that is installed, and most processes that import this module read no rows.
+    import pyarrow.dataset as ds
+
     rows = ds.dataset(folder, partitioning="hive", schema=_union(folder)).to_table().to_pylist()
     hidden = ("_batch_id", "_file_id")
     plain = [{key: row[key] for key in sorted(row) if key not in hidden} for row in rows]
@@ -119,6 +121,7 @@ def quarantined(root: Path) -> list[tuple[str, bytes]]:
 def _union(folder: Path) -> Any:
     """The union schema of all files; a dataset takes that of its first file by default."""
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
     fragments = ds.dataset(folder, partitioning="hive").files
     schemas = [ds.dataset(path, partitioning=None).schema for path in fragments]
