@@ -259,6 +259,8 @@ def conversion_options(settings: Settings) -> ConversionOptions:
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     return ConversionOptions(
         date_field=settings.records.date_field,
+        date_formats=settings.records.date_formats,
+        default_date=settings.records.default_date,
         mode_field=settings.records.mode_field,
         default_mode=settings.records.default_mode,
         key_pattern=settings.records.key_pattern,

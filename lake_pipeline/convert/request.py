@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
+from lake_pipeline.contract.paths import Path, parse_path
 from lake_pipeline.contract.rules import Rules
 from lake_pipeline.model.defaults import MAX_BLANK_BYTES, MAX_UNPACKED_RATIO
 from lake_pipeline.model.files import RawFile
@@ -33,7 +35,10 @@ class Truncated(StrEnum):
 class ConversionOptions:
     """How records become rows. Every field has a `LAKE_*` setting of the same name.
 
-    `date_field` and `mode_field` are dotted JSON paths. Days before `first_date` or after `last_date` are quarantined.
+    `date_field` and `mode_field` are dotted JSON paths; `date_field` may have several, separated by commas, and the
+    first with a value counts. `date_formats` are formats besides the usual ones (`partition.date_formats`).
+    `default_date` is for records without any date: a day, or `week` for the folder of their file. Days before
+    `first_date` or after `last_date` are quarantined.
     `max_bad_share` is the tolerated ratio (0 to 1) of malformed records in a file. `part_bytes` is the size in memory
     at which a part is closed; `memory_bytes` bounds the buffers of all open parts. `rules` control how the contract
     evolves; they come from the file in `LAKE_CONTRACT_FILE`. `time_zone` is the IANA name of the zone whose days are
@@ -44,6 +49,8 @@ class ConversionOptions:
     """
 
     date_field: str = "event_time"
+    date_formats: str = ""
+    default_date: str = ""
     mode_field: str = "mode"
     default_mode: str = "unknown"
     key_pattern: str = DEFAULT_KEY_PATTERN
@@ -59,6 +66,11 @@ class ConversionOptions:
     part_bytes: int = 512 << 20
     memory_bytes: int = 256 << 20
     workers: int = 2
+
+    @cached_property
+    def date_paths(self) -> tuple[Path, ...]:
+        """The paths of the date fields, in the order in which they count."""
+        return tuple(parse_path(field.strip()) for field in self.date_field.split(","))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,8 @@ DEFAULTS_IN_WORDS = {
     "LAKE_LEDGER_URL": "an embedded PostgreSQL under `LAKE_HOME`",
     "LAKE_DAGSTER_URL": "an embedded PostgreSQL under `LAKE_HOME`",
     "LAKE_LEDGER_CA": "as in the URL",
+    "LAKE_DATE_FORMATS": "the unambiguous ones",
+    "LAKE_DEFAULT_DATE": "none",
     "LAKE_CONTRACT_FILE": "no rules",
     "LAKE_MIN_AGE_SECONDS": "`10` in a directory, `0` in a bucket",
     "LAKE_S3_ENDPOINT_URL": "AWS",

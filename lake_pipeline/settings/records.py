@@ -10,7 +10,16 @@ from pydantic import Field, model_validator
 from lake_pipeline.convert.request import ConversionOptions, Truncated
 from lake_pipeline.errors import SettingsError
 from lake_pipeline.settings.group import SettingsGroup
-from lake_pipeline.settings.value_types import FieldPath, KeyPattern, Mode, Size, TimeZone
+from lake_pipeline.settings.value_types import (
+    DateFormatList,
+    DefaultDate,
+    FieldPath,
+    FieldPaths,
+    KeyPattern,
+    Mode,
+    Size,
+    TimeZone,
+)
 
 _OPTIONS = ConversionOptions()
 
@@ -18,8 +27,18 @@ _OPTIONS = ConversionOptions()
 class RecordSettings(SettingsGroup):
     """Records: date, mode and limits"""
 
-    date_field: FieldPath = _OPTIONS.date_field
-    """The JSON field with a record's date; a dotted path for a nested field (`meta.created_at`)."""
+    date_field: FieldPaths = _OPTIONS.date_field
+    """The JSON field with a record's date; a dotted path for a nested field (`meta.created_at`). Several fields,
+    separated by commas: the first with a value counts (`event_time, created_at`)."""
+
+    date_formats: DateFormatList = _OPTIONS.date_formats
+    """Formats of dates besides ISO 8601 and the unambiguous ones, separated by commas, or a list in JSON: `us`, `eu`,
+    `compact_number`, or `%` directives (`%d %b %Y %H:%M`). They are tried first. All formats:
+    [conversion.md](conversion.md#formats-of-dates)."""
+
+    default_date: DefaultDate = _OPTIONS.default_date
+    """The day of a record if neither the record nor the file's key has a date: `YYYY-MM-DD`, or `week` for the Monday
+    of the folder `YYYY/weekXX/`. Without it, the record is quarantined."""
 
     mode_field: FieldPath = _OPTIONS.mode_field
     """The JSON field with a record's mode; a dotted path for a nested field."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, TypeAdapter, ValidationError
 
+from lake_pipeline.convert.partition.date_formats import date_formats
 from lake_pipeline.model.partitions import MAX_MODE_BYTES, escape_mode
 
 KEY_GROUPS = {"date", "mode", "year", "month", "day"}
@@ -48,6 +50,25 @@ def _field_path(text: str) -> str:
     return text
 
 
+def _field_paths(text: str) -> str:
+    """One or more field paths, separated by commas."""
+    return ", ".join(_field_path(field.strip()) for field in text.split(","))
+
+
+def _date_format_list(text: str) -> str:
+    date_formats(text)
+    return text
+
+
+def _default_date(text: str) -> str:
+    if text in ("", "week"):
+        return text
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a day (YYYY-MM-DD) nor week") from None
+
+
 def _key_pattern(text: str) -> str:
     try:
         groups = set(re.compile(text).groupindex)
@@ -56,6 +77,8 @@ def _key_pattern(text: str) -> str:
     allowed = ", ".join(sorted(KEY_GROUPS))
     if not groups:
         raise ValueError(f"{text!r} has no named group, so it finds nothing; use some of {allowed}: (?P<date>…)")
+    if "week" in groups:
+        raise ValueError(f"{text!r} has the group week; set LAKE_DEFAULT_DATE=week for the folder YYYY/weekXX/")
     if unknown := groups - KEY_GROUPS:
         raise ValueError(f"{text!r} has the unknown groups {', '.join(sorted(unknown))}; use {allowed}")
     return text
@@ -213,6 +236,9 @@ def _alert_target(text: str) -> str:
 
 
 FieldPath = Annotated[str, AfterValidator(_field_path)]
+FieldPaths = Annotated[str, AfterValidator(_field_paths)]
+DateFormatList = Annotated[str, AfterValidator(_date_format_list)]
+DefaultDate = Annotated[str, AfterValidator(_default_date)]
 KeyPattern = Annotated[str, AfterValidator(_key_pattern)]
 Mode = Annotated[str, AfterValidator(_mode)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]

@@ -78,14 +78,14 @@ class _Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class _ParsedRows:
-    """Parsed records. `positions` are their indexes in the block, one for each row.
+    """Parsed records. `positions` are their indexes in the block, one for each row. `days` has each date field.
 
     `rows` builds the rows at the given indexes. Partitions are assigned before, so each value is moved once.
     """
 
     positions: Index
     contract: Contract
-    days: pa.Array | list[object]
+    days: list[pa.Array | list[object]]
     modes: pa.Array | list[object]
     rows: Callable[[Index], _Rows]
     rejected: dict[int, RejectedRecord] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class BlockConverter:
         self._contract = contract
         self._options = options
         self._assigner = PartitionAssigner(options)
-        self._day_path = parse_path(options.date_field)
+        self._day_paths = options.date_paths
         self._mode_path = parse_path(options.mode_field)
 
     def convert(self, segments: list[Segment], *, whole_files: bool) -> ConvertedBlock:
@@ -169,10 +169,10 @@ class BlockConverter:
             limit *= 2
 
     def _fits(self, positions: Index, result: FastResult, contract: Contract) -> _ParsedRows:
-        plain = None if contract.rules.may_freeze else result.scalars(self._day_path, self._mode_path)
+        plain = None if contract.rules.may_freeze else result.scalars(*self._day_paths, self._mode_path)
         if plain is None:
             return self._cast_all(positions, result, contract)
-        days, modes = plain
+        *days, modes = plain
         rows = partial(_cast_rows, result, contract)
         return _ParsedRows(positions=positions, contract=contract, days=days, modes=modes, rows=rows)
 
@@ -185,7 +185,7 @@ class BlockConverter:
         return _ParsedRows(
             positions=positions[kept],
             contract=contract,
-            days=_values_at(values_at(cast, self._day_path), kept),
+            days=[_values_at(values_at(cast, path), kept) for path in self._day_paths],
             modes=_values_at(values_at(cast, self._mode_path), kept),
             rows=_stored(cast, rescued, contract).take(kept).take,
             rejected={int(positions[row]): problem for row, problem in rejected.items()},
@@ -193,7 +193,7 @@ class BlockConverter:
 
     def _parse_tolerantly(self, block: Block, positions: Index) -> _ParsedRows:
         lines = block.lines_at(positions).split(b"\n")[:-1]
-        parsed = parse_tolerantly(lines, self._contract.evolve, self._day_path, self._mode_path)
+        parsed = parse_tolerantly(lines, self._contract.evolve, self._day_paths, self._mode_path)
         rows = _Rows(
             columns=flatten(parsed.table, parsed.contract),
             rescued=pa.array(parsed.rescued, pa.string()),

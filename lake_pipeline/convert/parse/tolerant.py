@@ -77,7 +77,7 @@ class EvolvingContract:
 class TolerantRows:
     """The result for some records. `accepted` are the positions of those in `table`; the others are in `rejected`.
 
-    `misfits` are the rows with rescued values: path text → kind of the value.
+    `days` has the values of each date field. `misfits` are the rows with rescued values: path text → kind of the value.
     """
 
     table: pa.Table
@@ -86,28 +86,28 @@ class TolerantRows:
     rejected: dict[int, RejectedRecord] = field(default_factory=dict)
     rescued: list[str | None] = field(default_factory=list)
     misfits: dict[int, dict[str, str]] = field(default_factory=dict)
-    days: list[Any] = field(default_factory=list)
+    days: list[list[Any]] = field(default_factory=list)
     modes: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Parsed:
-    """One record: its position, its day and mode as written, and the part of it that may be stored."""
+    """One record: its position, its dates and mode as written, and the part of it that may be stored."""
 
     position: int
-    day: Any
+    days: tuple[Any, ...]
     mode: Any
     record: dict[str, Any]
 
 
 def parse_tolerantly(
-    lines: list[bytes], evolve: Callable[[Shape], Contract], day_path: Path, mode_path: Path
+    lines: list[bytes], evolve: Callable[[Shape], Contract], day_paths: tuple[Path, ...], mode_path: Path
 ) -> TolerantRows:
     """Parse each of `lines`. `evolve` takes the shape of the records and returns the contract to fit them into."""
     contract = evolve(EMPTY)
     while True:
         texts = contract.parser_rules.texts
-        records, rejected = _parse(lines, contract, day_path, mode_path)
+        records, rejected = _parse(lines, contract, day_paths, mode_path)
         contract = evolve(infer([parsed.record for parsed in records], contract.rules, contract.root))
         if contract.parser_rules.texts == texts:
             break
@@ -127,7 +127,7 @@ def parse_tolerantly(
             for row, (_, _, rescued) in enumerate(fitted)
             if rescued
         },
-        days=[parsed.day for parsed, _, _ in fitted],
+        days=[[parsed.days[field] for parsed, _, _ in fitted] for field in range(len(day_paths))],
         modes=[parsed.mode for parsed, _, _ in fitted],
     )
 
@@ -147,7 +147,7 @@ def rejected_by_freeze(rescued: Mapping[int, Iterable[str]], rules: Rules) -> di
 
 
 def _parse(
-    lines: list[bytes], contract: Contract, day_path: Path, mode_path: Path
+    lines: list[bytes], contract: Contract, day_paths: tuple[Path, ...], mode_path: Path
 ) -> tuple[list[_Parsed], dict[int, RejectedRecord]]:
     records: list[_Parsed] = []
     rejected: dict[int, RejectedRecord] = {}
@@ -158,8 +158,8 @@ def _parse(
             # A copy: the raised one keeps its traceback alive, and through a cycle its whole block (12 MB seen).
             rejected[position] = MalformedRecord(problem.reason, str(problem))
             continue
-        day, mode = value_in(record, day_path), value_in(record, mode_path)
-        records.append(_Parsed(position=position, day=day, mode=mode, record=_storable(record, line, contract)))
+        days, mode = tuple(value_in(record, path) for path in day_paths), value_in(record, mode_path)
+        records.append(_Parsed(position=position, days=days, mode=mode, record=_storable(record, line, contract)))
     return records, rejected
 
 

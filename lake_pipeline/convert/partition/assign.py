@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.model.partitions import MAX_MODE_BYTES, PartitionKey, escape_mode
 
 UNPARTITIONED = -1
+MISSING = -1
+_Codes = npt.NDArray[np.int32]
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """How Hive spells a partition value that is null."""
@@ -65,6 +68,23 @@ class KeyParser:
         return PartitionKey(day, mode)
 
 
+WEEK = "week"
+"""The default date that is the Monday of the folder `YYYY/weekXX/`."""
+
+_WEEK_FOLDER = re.compile(r"(\d{4})/week(\d{2})/", re.ASCII)
+
+
+def default_day(default_date: str, key: str) -> date | None:
+    """The day that `LAKE_DEFAULT_DATE` gives to a record without a date, by the key of its file."""
+    if default_date != WEEK:
+        return date.fromisoformat(default_date) if default_date else None
+    match = _WEEK_FOLDER.match(key)
+    try:
+        return date.fromisocalendar(int(match[1]), int(match[2]), 1) if match else None
+    except ValueError:
+        return None
+
+
 @dataclass
 class Assignment:
     """The partitions of the rows of a table: `codes` index `partitions`; `UNPARTITIONED` rows are in `problems`."""
@@ -88,35 +108,48 @@ class PartitionAssigner:
     def __init__(self, options: ConversionOptions) -> None:
         self._options = options
         self._keys = KeyParser(options.key_pattern)
-        self._days = Days(options.time_zone)
-        self._hides_day = options.rules.excludes(parse_path(options.date_field))
+        self._days = Days(options.time_zone, options.date_formats)
+        self._hides_day = [options.rules.excludes(path) for path in options.date_paths]
         self._hides_mode = options.rules.excludes(parse_path(options.mode_field))
 
     def key_defaults(self, key: str) -> KeyDefaults:
-        return KeyDefaults(self._keys.day(key), self._keys.mode(key) or self._options.default_mode)
+        day = self._keys.day(key) or default_day(self._options.default_date, key)
+        return KeyDefaults(day, self._keys.mode(key) or self._options.default_mode)
 
     def assign(
         self,
-        days: pa.Array | Sequence[Any],
+        days: Sequence[pa.Array | Sequence[Any]],
         modes: pa.Array | Sequence[Any],
         files: Sequence[KeyDefaults],
         file_index: npt.NDArray[np.int32],
     ) -> Assignment:
-        """The partition of each row, given its day and mode values (Arrow or Python values, None if missing).
+        """The partition of each row, given its values (Arrow or Python values, None if missing).
 
-        `file_index` (one per row) is the index in `files` of the row's file.
+        `days` has the values of each date field: the first that is not missing counts. `file_index` (one per
+        row) is the index in `files` of the row's file.
         """
-        day_codes, day_values = _encode(self._days.keys(days), self._day)
+        day_codes, day_values = self._encode_days(days)
         mode_codes, mode_values = _encode(modes, self._record_mode)
         day_codes = _fill_missing(day_codes, day_values, [self._key_day(file) for file in files], file_index)
         mode_codes = _fill_missing(mode_codes, mode_values, [self._mode(file.mode) for file in files], file_index)
         return _combine(day_codes, day_values, mode_codes, mode_values)
 
-    def _day(self, value: Any) -> date | Unpartitionable:
+    def _encode_days(self, fields: Sequence[pa.Array | Sequence[Any]]) -> tuple[_Codes, list[Any]]:
+        days = [partial(self._day, is_hidden=is_hidden) for is_hidden in self._hides_day]
+        codes, values = _encode(self._days.keys(fields[0]), days[0])
+        for field_values, day in zip(fields[1:], days[1:], strict=True):
+            if (codes != MISSING).all():
+                break
+            more, meanings = _encode(self._days.keys(field_values), day)
+            codes = np.where((codes == MISSING) & (more != MISSING), more + len(values), codes).astype(np.int32)
+            values = [*values, *meanings]
+        return codes, values
+
+    def _day(self, value: Any, *, is_hidden: bool) -> date | Unpartitionable:
         try:
             return self._in_range(self._days.of(value))
         except Unpartitionable as problem:
-            return _without_value(problem, "date") if self._hides_day else problem.without_traceback()
+            return _without_value(problem, "date") if is_hidden else problem.without_traceback()
 
     def _key_day(self, file: KeyDefaults) -> date | Unpartitionable:
         if file.day is None:
@@ -160,10 +193,6 @@ class PartitionAssigner:
 
 def _without_value(problem: Unpartitionable, field: str) -> Unpartitionable:
     return Unpartitionable(problem.reason, f"the {field} is not shown, because the contract excludes its path")
-
-
-MISSING = -1
-_Codes = npt.NDArray[np.int32]
 
 
 def _encode(values: pa.Array | Sequence[Any], meaning: Callable[[Any], Any]) -> tuple[_Codes, list[Any]]:

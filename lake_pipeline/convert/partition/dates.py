@@ -19,17 +19,19 @@ import pyarrow.compute as pc
 
 from lake_pipeline.contract.rescue import Number
 from lake_pipeline.convert.native.call import call
+from lake_pipeline.convert.partition.date_formats import EPOCH_DIGITS, date_formats, of_compact_number, of_object
 
 _CLOCK = r"[Tt ](?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:[.,]\d+)?)?"
-_OFFSET = r" ?(?:[Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)"
+_OFFSET = r" ?(?:[Zz]|UTC|GMT|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)"
 _MOMENT = re.compile(rf"(\d{{4}}-\d\d-\d\d)(?:({_CLOCK})({_OFFSET})?)?", re.ASCII)
 
 # The same spellings for whole columns. Those with an offset must have seconds, so that their clocks can be compared as
 # text. RE2 and `re` agree on these.
-_UTC_TEXT = rf"^\d{{4}}-\d\d-\d\d({_CLOCK}( ?[Zz]|[+-]00:?00)?)?$"
+_UTC_TEXT = rf"^\d{{4}}-\d\d-\d\d({_CLOCK}( ?(?:[Zz]|UTC|GMT)|[+-]00:?00)?)?$"
 _LOCAL_TEXT = rf"^\d{{4}}-\d\d-\d\d({_CLOCK})?$"
 _OFFSET_TEXT = rf"^\d{{4}}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:[.,]\d+)?{_OFFSET}$"
 _BEFORE_OFFSET = rf"^.{{10}}{_CLOCK} ?"
+_EPOCH_TEXT = rf"^({EPOCH_DIGITS})$"
 
 _EPOCH_UNITS = ((1e11, 1), (1e14, 10**3), (1e17, 10**6), (float("inf"), 10**9))
 """Numbers are seconds, milliseconds, microseconds or nanoseconds since 1970, judged by size (until the year 5138)."""
@@ -51,42 +53,64 @@ class Unpartitionable(ValueError):
 
 
 class Days:
-    """The days of one time zone, given by its IANA name."""
+    """The days of one time zone, given by its IANA name. `formats` is the text of `LAKE_DATE_FORMATS`."""
 
-    def __init__(self, time_zone: str) -> None:
+    def __init__(self, time_zone: str, formats: str = "") -> None:
+        self._formats = date_formats(formats)
         self._zone = ZoneInfo(time_zone)
         self._is_utc = time_zone == "UTC"
         self._midnight = lru_cache(maxsize=10_000)(self._find_midnight)
 
     def of(self, value: Any) -> date:
-        """The day of a JSON value: ISO 8601 text, or a number since the epoch. Raises `Unpartitionable`."""
+        """The day of a JSON value: a text in a known format, or a number since the epoch. Raises `Unpartitionable`."""
         match value:
             case bool():
                 pass
             case str():
                 return self._of_text(value)
             case int() | float():
-                return self._of_epoch(value)
+                return self._of_number(value)
             case datetime():
                 return value.replace(tzinfo=value.tzinfo or UTC).astimezone(self._zone).date()
             case date():
                 return value
             case Number():
                 raise Unpartitionable("date_out_of_range", f"the date {value.text[:40]} is not a valid moment in time")
+            case dict() if (moment := of_object(value)) is not None:
+                return self._of_text(moment)
             case _:
                 pass
-        raise Unpartitionable("invalid_date", f"the date is a {type(value).__name__}, not a text or a number")
+        raise Unpartitionable("invalid_date", f"the date is {_kind(value)}, not a text or a number")
 
     def _of_text(self, text: str) -> date:
-        match = _MOMENT.fullmatch(text.strip())
-        if not match:
-            raise Unpartitionable("invalid_date", f"the date {text[:60]!r} is not in ISO 8601")
+        text = text.strip()
+        listed = self._formats.before_iso(text)
+        if isinstance(listed, int):
+            return self._of_epoch(listed)
+        match = _MOMENT.fullmatch(listed or text)
+        return self._of_iso(match, text) if match else self._of_unusual(text)
+
+    def _of_unusual(self, text: str) -> date:
+        """The day of a text that is not in ISO 8601."""
+        usual = self._formats.after_iso(text)
+        if isinstance(usual, int):
+            return self._of_epoch(usual)
+        if usual is not None and (match := _MOMENT.fullmatch(usual)):
+            return self._of_iso(match, text)
+        raise Unpartitionable("invalid_date", f"the date {text[:60]!r} is in no known format (LAKE_DATE_FORMATS)")
+
+    def _of_iso(self, match: re.Match[str], text: str) -> date:
         day, clock, offset = match.groups()
         try:
             moment = date.fromisoformat(day)
             return moment if offset is None else self._local_day(moment, _seconds_of(clock), _offset_seconds(offset))
         except (ValueError, OverflowError) as error:
             raise Unpartitionable("invalid_date", f"the date {text[:60]!r} does not exist") from error
+
+    def _of_number(self, value: float) -> date:
+        compact = of_compact_number(value) if self._formats.has_numbers else None
+        match = _MOMENT.fullmatch(compact) if compact else None
+        return self._of_iso(match, str(value)) if match else self._of_epoch(value)
 
     def _local_day(self, day: date, seconds: int, offset: int) -> date:
         """The local day of the moment that is `seconds` into `day` on clocks `offset` seconds ahead of UTC."""
@@ -107,8 +131,12 @@ class Days:
         if not isinstance(values, pa.Array):
             return values
         if pa.types.is_string(values.type):
+            if not self._formats.are_plain:
+                return values
             plain = parse_plain_dates(values, is_utc=self._is_utc)
             return self._text_keys(values) if plain is None else plain
+        if self._formats.has_numbers:
+            return values
         if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
             return self._epoch_keys(values)
         return values
@@ -118,8 +146,18 @@ class Days:
         keys = pc.if_else(plain, pc.utf8_slice_codeunits(texts, 0, 10), texts)
         if pc.all(plain, min_count=0).as_py():
             return keys
+        keys = self._epoch_text_keys(keys, texts)
         moved = pc.fill_null(pc.and_not(pc.match_substring_regex(texts, _OFFSET_TEXT), plain), False)
         return pc.replace_with_mask(keys, moved, self._moved_keys(texts.filter(moved)))
+
+    def _epoch_text_keys(self, keys: pa.Array, texts: pa.Array) -> pa.Array:
+        """`keys` with the days of the texts that are numbers since 1970."""
+        are_epochs = pc.fill_null(pc.match_substring_regex(texts, _EPOCH_TEXT), False)
+        if not pc.any(are_epochs).as_py():
+            return keys
+        moments = self._epoch_keys(texts.filter(are_epochs).cast(pa.int64())).dictionary_encode()
+        days = [self._of_epoch(value).isoformat() for value in moments.dictionary.to_pylist()]
+        return pc.replace_with_mask(keys, are_epochs, pa.array(days, pa.string()).take(moments.indices))
 
     def _moved_keys(self, texts: pa.Array) -> pa.Array:
         """Texts with an offset: one of two for each day and offset, before local midnight and from midnight on."""
@@ -184,6 +222,11 @@ class Days:
         return float("nan") if midnight is None else midnight
 
 
+def _kind(value: Any) -> str:
+    """What a value of JSON is called."""
+    return {bool: "a boolean", dict: "an object", list: "a list"}.get(type(value), "no value")
+
+
 def _seconds_of(clock: str) -> int:
     """Seconds into the day of `T10:30`, `T10:30:15` or `T10:30:15.25`; a leap second is the one before it."""
     hours, minutes, *seconds = clock[1:9].split(":")
@@ -191,9 +234,9 @@ def _seconds_of(clock: str) -> int:
 
 
 def _offset_seconds(offset: str) -> int:
-    """Seconds ahead of UTC of `Z`, `+02`, `+0200` or `+02:00`."""
+    """Seconds ahead of UTC of `Z`, `UTC`, `+02`, `+0200` or `+02:00`."""
     text = offset.strip()
-    if text in "Zz":
+    if text in ("Z", "z", "UTC", "GMT"):
         return 0
     seconds = int(text[1:3]) * 3600 + int(text[3:].removeprefix(":") or 0) * 60
     return -seconds if text[0] == "-" else seconds

@@ -24,6 +24,8 @@ from lake_pipeline_tests.support.parity import SETS
 
 OPTIONS = ConversionOptions(
     date_field="published",
+    date_formats="us",
+    default_date="week",
     mode_field="meta.status",
     default_mode="none",
     key_pattern=r"(?P<date>\d{4}-\d{2}-\d{2})",

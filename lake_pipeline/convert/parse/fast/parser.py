@@ -40,26 +40,34 @@ class FastResult:
         return pa.table(columns, names=list(self._contract.parser_rules.root.fields))
 
     def scalars(self, *paths: Path) -> list[pa.Array] | None:
-        """The values of all rows at each path, if all are strings, numbers or booleans; else None."""
+        """The values of all rows at each path, if all are strings, numbers or booleans; else None.
+
+        A path that no row has, because its field is not in the contract, has nulls.
+        """
         nodes = [self._node(path) for path in paths]
-        scalars = [node for node in nodes if node is not None and self._plan.shapes[node].kind in _SCALARS]
-        return self._arrays.of(scalars, np.arange(len(self.rows))) if len(scalars) == len(nodes) else None
+        found = [node for node in nodes if node is not None]
+        if any(self._plan.shapes[node].kind not in _SCALARS for node in found):
+            return None
+        arrays = iter(self._arrays.of(found, np.arange(len(self.rows))))
+        return [pa.nulls(len(self.rows)) if node is None else next(arrays) for node in nodes]
 
     def _node(self, path: Path) -> int | None:
-        node: int | None = 0
+        """The node at `path`, or one above it that is read as a whole; None if the rows have no such field."""
+        node = 0
         for key in path:
-            node = self._child(node, key) if node is not None else None
+            shape = self._plan.shapes[node]
+            if key not in shape.fields:
+                return None if shape.kind in _WITHOUT_MORE else node
+            node = self._plan.children_of(node)[list(shape.fields).index(key)]
         return node
-
-    def _child(self, node: int, key: str) -> int | None:
-        fields = self._plan.shapes[node].fields
-        return self._plan.children_of(node)[list(fields).index(key)] if key in fields else None
 
 
 FIRST_ITEMS = 4
 """Slots per line for the items of each list, at first."""
 
 _SCALARS = frozenset({Kind.STRING, Kind.INT, Kind.DOUBLE, Kind.BOOL})
+_WITHOUT_MORE = _SCALARS | {Kind.STRUCT}
+"""Kinds of values that have no fields besides those in the contract, if their rows fit it."""
 
 
 def parse_fast(lines: bytes, count: int, contract: Contract) -> FastResult:
