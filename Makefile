@@ -13,7 +13,7 @@ SPARK ?= 3.5.6
 PYTEST := $(BIN)/pytest -q -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-torch demo dev format check test-fast test test-spark test-glue test-large fuzz check-memory \
+.PHONY: help install install-torch demo inspect dev format check test-fast test test-spark test-glue test-large fuzz check-memory \
 	attack crash-matrix crash-matrix-s3 docs screenshots glue-bundle bench bench-quick bench-docs bench-spark bench-s3 \
 	bench-ledger bench-readers clean clean-lake
 
@@ -42,6 +42,9 @@ install-torch: $(INSTALLED) ## Add PyTorch to .venv, for training and its tests 
 
 demo: $(INSTALLED) ## Convert a generated landing zone end to end and show the result (less than a minute)
 	@$(BIN)/lake demo
+
+inspect: $(INSTALLED) ## Look at raw files before they are registered: make inspect FILE=path, s3:// URL or key
+	@$(BIN)/lake inspect "$(FILE)"
 
 dev: $(INSTALLED) ## Open the Dagster UI on a generated landing zone (GLUE=local: convert in a local Glue); stop with Ctrl-C
 	@$(if $(filter local,$(GLUE)),$(BIN)/python -m local_aws.dev_glue,$(BIN)/lake dev)

@@ -137,14 +137,31 @@ def location_of(settings: Settings) -> Location:
     """The location of the lake."""
     if not isinstance(settings.storage.root, S3Root):
         return DirectoryLocation(path=str(settings.storage.root), follow_links=settings.storage.follow_links)
-    access = AwsAccess(
+    root = settings.storage.root
+    return S3Location(bucket=root.bucket, prefix=root.prefix, access=_s3_access(settings))
+
+
+def _s3_access(settings: Settings) -> AwsAccess:
+    return AwsAccess(
         region=settings.storage.aws_region,
         endpoint_url=settings.storage.s3_endpoint_url,
         # Each converting thread fetches many small files at once, while other threads publish, archive or list.
         connections=(settings.conversion.workers + 1) * CONCURRENT_REQUESTS,
         timeout_seconds=settings.storage.s3_timeout_seconds,
     )
-    return S3Location(bucket=settings.storage.root.bucket, prefix=settings.storage.root.prefix, access=access)
+
+
+def inspected(settings: Settings, target: str) -> tuple[ObjectStore, str]:
+    """The store and the key of what `lake inspect` reads: a path, an s3:// URL, or a key below LAKE_ROOT."""
+    if target.lower().startswith("s3://"):
+        bucket, _, key = target[len("s3://") :].partition("/")
+        return open_store(S3Location(bucket=bucket, prefix="", access=_s3_access(settings))), key
+    path = Path(target)
+    if path.is_dir():
+        return open_store(DirectoryLocation(path=str(path.resolve()), follow_links=False)), ""
+    if path.exists():
+        return open_store(DirectoryLocation(path=str(path.resolve().parent), follow_links=False)), path.resolve().name
+    return open_store(location_of(settings)), target
 
 
 def s3_location_of(settings: Settings, feature: str) -> S3Location:

@@ -207,6 +207,10 @@ class ObjectChanged(PermanentError):
         )
 
 
+class NothingToInspect(LakeError):
+    """There is no file with this name, and none below it."""
+
+
 class BadInput(PermanentError):
     """A raw file can't be converted as a whole. `reason` is a short code, `offset` a byte position if known."""
 

@@ -19,6 +19,7 @@ from lake_pipeline.cli.forget import forget
 from lake_pipeline.cli.fsck import fsck
 from lake_pipeline.cli.group import LakeGroup
 from lake_pipeline.cli.ingest import ingest
+from lake_pipeline.cli.inspect import inspect
 from lake_pipeline.cli.ledger import ledger
 from lake_pipeline.cli.output import log_to_stderr
 from lake_pipeline.cli.plan import plan
@@ -46,6 +47,7 @@ def main(verbose: bool) -> None:
 COMMANDS = (
     demo,
     dev,
+    inspect,
     discover,
     ingest,
     status,

@@ -168,3 +168,16 @@ def test_fsck_exits_with_0_only_if_store_and_ledger_agree(tmp_path: Path) -> Non
     assert repaired.exit_code == 0
     assert repaired.stdout.startswith("HALF_MOVED (repaired): 2026/week06/a.json is archived")
     assert lines(lake("fsck", "--json")) == [{"clean": True, "found": {}, "mended": 0, "expired": 0}]
+
+
+@pytest.mark.usefixtures("landing_zone")
+def test_inspect_prints_the_settings_to_use_without_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_DATE_FIELD", "evnt_time")
+    result = lake("inspect", "2026")
+    assert result.exit_code == 0, result.output
+    assert "export LAKE_DATE_FIELD=event_time" in result.stdout
+    assert "4 records read = 0 published + 4 quarantined" in result.stdout
+    assert lake("inspect", str(tmp_path / "lake" / "2026" / "week06" / "a.json"), "--json").exit_code == 0
+    missing = lake("inspect", "2027")
+    assert (missing.exit_code, "there is no file with this name" in missing.output) == (1, True)
+    assert not (tmp_path / "home").exists()

@@ -59,6 +59,7 @@ def _commands(root: Path) -> Iterator[tuple[str, ...]]:
     assert len(modes) > len(PAYLOADS) / 2, "most payloads are a mode"
     yield from [("status",), ("retry", "--dry-run"), ("plan",), ("ledger", "migrate"), ("discover",), ("ingest",)]
     yield from [("contract", "show"), ("contract", "history"), ("contract", "diff"), ("fsck",)]
+    yield ("inspect", str(root))
     yield from (("query", sql) for sql in QUERIES)
     modes_of_snapshot = [argument for mode in modes for argument in ("--mode", mode)]
     yield ("snapshot", "create", "all", *modes_of_snapshot)

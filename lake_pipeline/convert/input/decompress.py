@@ -86,7 +86,7 @@ class Decoded:
     Raises `BadInput`: `truncated`, `corrupt` or `trailing_garbage` if compressed data is damaged, after all bytes
     before the damage were returned; `not_utf8` at once for UTF-16 and UTF-32. With `keep_truncated` a truncated file
     simply ends, and `is_cut` is then true. `start` is where the text begins (after a byte order mark) and `position`
-    how many plain bytes were read. `is_plain` is true if they are stored uncompressed.
+    how many plain bytes were read. `is_plain` is true if they are stored uncompressed, else `compression` is its name.
 
     `unpacked_too_large` is raised if there are more than `max_ratio` bytes of text for each stored byte, but not in the
     first `RATIO_FROM_BYTES` of text.
@@ -100,6 +100,7 @@ class Decoded:
         head = read_full(stream.read, HEAD_BYTES)
         compression = None if head[:1] in _JSON else next((one for one in _FORMATS if one.magic.match(head)), None)
         self.is_plain = compression is None
+        self.compression = compression.name if compression else None
         self._plain = _Plain(stream, head) if compression is None else _Members(stream, compression, head, max_ratio)
         text = self._take(HEAD_BYTES)
         if (text[:1] not in _JSON or text[1:2] == b"\0") and _FOREIGN.match(text):

@@ -69,8 +69,12 @@ def _blocks(text: Decoded, max_record_bytes: int, block_bytes: int) -> Iterator[
 
 def leading_records(text: Decoded, size: int) -> Iterator[Records]:
     """The whole records among the first `size` bytes, without a record that is cut off at that size."""
-    head = text.read(size)
-    framing = (Lines if sniff(head) is Layout.LINES else Documents)(text.start, size)
+    yield from head_records(text.read(size), text.start, size)
+
+
+def head_records(head: bytes, start: int, size: int) -> Iterator[Records]:
+    """The same, given the first `size` bytes (less if the file is shorter), which begin at `start` of the file."""
+    framing = (Lines if sniff(head) is Layout.LINES else Documents)(start, size)
     yield from framing.feed(head) if len(head) == size else framing.finish(head, is_cut=False)
 
 
