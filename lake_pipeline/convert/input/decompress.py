@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol, cast
 
 from isal import igzip_lib
 
+from lake_pipeline.convert.input.records import BOM
 from lake_pipeline.errors import BadInput
 from lake_pipeline.model.defaults import MAX_UNPACKED_RATIO
 
@@ -22,8 +23,6 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
-
-BOM = b"\xef\xbb\xbf"
 
 PIECE_BYTES = 256 << 10
 """Stored bytes read at a time if they are compressed. Plain text is read in the sizes that the caller wants."""
@@ -76,6 +75,13 @@ _FORMATS = (
     _Format(name="bzip2", magic=re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), new=bz2.BZ2Decompressor),
 )
 _MAGIC_BYTES = 10
+_BEFORE_MARK = (b"", b"\n", b"\r", b"}", b"]")
+"""The ends of a text to which another file may have been joined: a byte order mark after them is not part of a value.
+"""
+
+_NO_MARK = b"\n  "
+"""Replaces a byte order mark between two members: it separates documents, and positions stay as they were."""
+
 # The stub of isal declares its error class wrongly.
 _DAMAGE = (cast("type[Exception]", igzip_lib.IsalError), zstd.ZstdError, OSError, ValueError, EOFError)
 
@@ -181,12 +187,18 @@ class _Members:
         self._max_ratio = max_ratio
         self._bytes_in = len(head)
         self._bytes_out = 0
+        self._begun = b""
+        self._last = b""
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes of text, none at the end. Raises `BadInput`."""
         while True:
-            if self._member.eof and not self._next_member():
-                return b""
+            if self._begun:
+                return self._returned(self._begun[:size], self._begun[size:])
+            if self._member.eof:
+                if not self._next_member():
+                    return b""
+                continue
             if self._member.needs_input and not self._input:
                 self._input = self._next_piece()
                 if not self._input:
@@ -195,9 +207,14 @@ class _Members:
                     )
             data = self._decompress(size)
             if data:
-                self._bytes_out += len(data)
-                self._check_ratio()
-                return data
+                return self._returned(data, b"")
+
+    def _returned(self, data: bytes, begun: bytes) -> bytes:
+        self._begun = begun
+        self._last = data[-1:]
+        self._bytes_out += len(data)
+        self._check_ratio()
+        return data
 
     def _next_piece(self) -> bytes:
         piece = self._stream.read(PIECE_BYTES)
@@ -234,7 +251,19 @@ class _Members:
                 f"other data follows the {self._format.name} data, after {self._bytes_out} bytes of text",
             )
         self._member, self._input = self._format.new(), rest
+        self._begin_member()
         return True
+
+    def _begin_member(self) -> None:
+        """Read the first bytes of a member, and replace a byte order mark of a file that was joined here."""
+        while len(self._begun) < len(BOM) and BOM.startswith(self._begun) and not self._member.eof:
+            if self._member.needs_input and not self._input:
+                self._input = self._next_piece()
+                if not self._input:
+                    return
+            self._begun += self._decompress(len(BOM) - len(self._begun))
+        if self._begun == BOM and self._last in _BEFORE_MARK:
+            self._begun = _NO_MARK
 
 
 def read_full(read: Callable[[int], bytes], size: int, pieces: list[bytes] | None = None) -> bytes:

@@ -5,6 +5,7 @@ Memory is bounded by the block and the longest record. `format` detects the layo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -13,7 +14,16 @@ import numpy as np
 from lake_pipeline.convert.input.brackets import Scanner, Spans
 from lake_pipeline.convert.input.decompress import Decoded
 from lake_pipeline.convert.input.format import Layout, sniff
-from lake_pipeline.convert.input.records import MAX_RECORDS, SPACES, Records, frame_lines, frame_spans, gap_positions
+from lake_pipeline.convert.input.records import (
+    BOM,
+    MAX_RECORDS,
+    RECORD_SEPARATOR,
+    SPACES,
+    Records,
+    frame_lines,
+    frame_spans,
+    gap_positions,
+)
 from lake_pipeline.errors import BadInput
 from lake_pipeline.model.defaults import MAX_BLANK_BYTES
 
@@ -23,8 +33,9 @@ BLOCK_BYTES = 8 << 20
 CUT_BYTES = 64 << 10
 """The end of a block is read separately: it contains a line end, and only this little has to be cut."""
 
+_SEPARATOR = re.compile(rb"[,\x1e]")
 _ENDS = (b" ", b"\t", b"\r", b"\n")
-_SEPARATORS = SPACES + b",[]"
+_SEPARATORS = SPACES + b",[]" + RECORD_SEPARATOR
 
 
 def blocks(
@@ -232,7 +243,8 @@ def _with_gaps(source: bytes, spans: Spans) -> Spans | Iterator[tuple[int, int]]
     else:
         between = np.frombuffer(source, dtype=np.uint8)[gaps].tobytes()
     # Removing the separators is faster than checking each byte.
-    return _merged(source, spans) if (source[: spans[0][0]] + between).translate(None, _SEPARATORS) else spans
+    rest = (source[: spans[0][0]] + between).translate(None, _SEPARATORS)
+    return _merged(source, spans) if rest.replace(BOM, b"") else spans
 
 
 def _merged(source: bytes, spans: Spans) -> Iterator[tuple[int, int]]:
@@ -246,10 +258,10 @@ def _merged(source: bytes, spans: Spans) -> Iterator[tuple[int, int]]:
 def _gap(text: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Malformed records between two documents: one for each element that is not an object or a list."""
     while start < end:
-        comma = text.find(b",", start, end)
-        stop = comma if comma >= 0 else end
+        separator = _SEPARATOR.search(text, start, end)
+        stop = separator.start() if separator else end
         element = text[start:stop].strip(_SEPARATORS)
-        if element:
+        if element.replace(BOM, b"").strip(_SEPARATORS):
             begin = text.index(element, start)
             yield begin, begin + len(element)
         start = stop + 1

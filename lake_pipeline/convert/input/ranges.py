@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import BinaryIO
 
-from lake_pipeline.convert.input.decompress import BOM, read_full
+from lake_pipeline.convert.input.decompress import read_full
 from lake_pipeline.convert.input.format import Layout, sniff
 from lake_pipeline.convert.input.framing import BLOCK_BYTES, Lines
 from lake_pipeline.convert.input.reader import open_text
-from lake_pipeline.convert.input.records import Records, survey
+from lake_pipeline.convert.input.records import BOM, Records, survey
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.storage.object_store import ObjectStore

@@ -23,6 +23,10 @@ WIDEST_GAP = 64
 """Gaps between records up to this many bytes are handled together, byte by byte; wider ones are rare."""
 
 _NEWLINE, _SPACE = b"\n "
+BOM = b"\xef\xbb\xbf"
+RECORD_SEPARATOR = b"\x1e"
+"""Begins each text of a JSON text sequence (RFC 7464). No valid JSON contains it."""
+
 SPACES = b" \t\r\n"
 """What JSON defines as whitespace; Python's definition is wider."""
 

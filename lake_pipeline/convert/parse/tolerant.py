@@ -165,7 +165,7 @@ def _parse(
 
 def _storable(record: dict[str, Any], line: bytes, contract: Contract) -> dict[str, Any]:
     if contract.parser_rules.texts:
-        record = with_sources(record, line.decode(), contract.parser_rules.texts)
+        record = with_sources(record, _text(line), contract.parser_rules.texts)
     for path in contract.rules.excluded:
         without(record, path)
     return record
@@ -176,7 +176,7 @@ def loads(line: bytes) -> dict[str, Any]:
     if not line.strip():
         raise MalformedRecord("truncated", "the file ends before this record, or the array around it, is closed")
     try:
-        text = line.decode()
+        text = _text(line)
         # Measured before the values are in memory, reported after: text that is not JSON at all is not too deep.
         levels = _levels(line, text)
         value = decode(text)
@@ -191,6 +191,11 @@ def loads(line: bytes) -> dict[str, Any]:
     if levels > MAX_NESTING:
         raise _too_deep()
     return value
+
+
+def _text(line: bytes) -> str:
+    """The text of a record. A byte order mark before it is that of a file that was joined to another."""
+    return line.decode().removeprefix("\ufeff")
 
 
 def _levels(line: bytes, text: str) -> int:
