@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lake_pipeline.errors import ObjectChanged, ObjectMissing, PermanentError
+from lake_pipeline.errors import LakeNotThere, ObjectChanged, ObjectMissing, PermanentError
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline.storage.object_store import ObjectStore
-from lake_pipeline.storage.zones import retained_key
+from lake_pipeline.storage.zones import IDENTITY, retained_key
 
 
 def open_version(store: ObjectStore, key: str, etag: str) -> pa.NativeFile:
     """The bytes of the version `etag` of the curated file at `key`; closed by the caller.
 
-    Raises `PermanentError` if it no longer exists.
+    Raises `PermanentError` if it no longer exists, `LakeNotThere` if the whole root is gone.
     """
     for candidate in (key, retained_key(key, etag)):
         try:
             return _open(store, candidate, etag)
         except (ObjectMissing, ObjectChanged):
             continue
+    if store.stat(IDENTITY) is None:
+        raise LakeNotThere(
+            f"{store.uri} has no {IDENTITY}, so {key} can't be read. Check that the volume is mounted and that "
+            "LAKE_ROOT is right."
+        )
     raise PermanentError(
         f"{key}, version {etag}, no longer exists: it was replaced, and no snapshot retained it. Select the files "
         "again, or create a snapshot first, which retains its files: `lake snapshot create`."

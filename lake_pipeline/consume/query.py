@@ -18,6 +18,7 @@ from lake_pipeline.consume.duckdb_tables import QUARANTINE_NAME, make_tables
 from lake_pipeline.errors import ObjectMissing, PermanentError
 from lake_pipeline.ledger.curated import CuratedFile
 from lake_pipeline.storage.zones import QUARANTINE
+from lake_pipeline.usecases.identity.check import check_if_bound
 from lake_pipeline.usecases.lake import Lake
 from lake_pipeline.usecases.rewrites.lost_files import replaced_or_lost
 
@@ -38,8 +39,10 @@ def query(lake: Lake, sql: str, *, allow_files: bool = False) -> QueryResult:
 
     Timestamps are in UTC. The SQL can read these tables only; with `allow_files` it can also read and write files.
     Raises `PermanentError` with one line if DuckDB rejects the SQL, now or while the rows are read, if a statement is
-    not allowed, and if nothing is published yet; `DataFileLost` if a file that it reads is gone.
+    not allowed, and if nothing is published yet; `DataFileLost` if a file that it reads is gone; `LakeNotThere` or
+    `LakeMismatch` if the root is not that of the ledger, whose quarantine would look empty.
     """
+    check_if_bound(lake)
     curated = lake.ledger.curated.files()
     # Listing the quarantine takes time, so it is only done for queries that may read it.
     quarantined = _quarantine_keys(lake) if QUARANTINE_NAME in sql.lower() else []

@@ -26,7 +26,7 @@ from lake_pipeline.ledger.embedded import home as embedded_home
 from lake_pipeline.ledger.embedded import public_folders
 from lake_pipeline.ledger.embedded.client import _answers, embedded_url, release
 from lake_pipeline.ledger.embedded.home import EmbeddedHome
-from lake_pipeline.ledger.embedded.private_files import read_private, write_private
+from lake_pipeline.ledger.embedded.private_files import make_private_folder, read_private, write_private
 from lake_pipeline.settings.environment import server_environment
 from lake_pipeline_tests.conftest import remove_embedded
 from lake_pipeline_tests.support.ledger_builders import run_sql
@@ -357,6 +357,36 @@ def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def make_old(folder: Path) -> None:
     for path in (folder, *folder.rglob("*")):
         os.utime(path, (0, 0))
+
+
+def home_with_data_elsewhere(home: Path) -> Path:
+    home.mkdir()
+    make_private_folder(EmbeddedHome(home).locks)
+    data = public_folders.new_data(home)
+    data.mkdir()
+    write_private(home / "postgres.place", str(data))
+    return data
+
+
+def test_a_copied_home_is_refused_until_its_data_is_copied_too(public: Path, tmp_path: Path) -> None:
+    home, copy, data = tmp_path / "home", tmp_path / "a copy", home_with_data_elsewhere(tmp_path / "home")
+    shutil.copytree(home, copy)
+
+    with pytest.raises(SettingsError, match=r"is a copy of .*cp -a") as refused:
+        EmbeddedHome(copy).create()
+    public_folders.claim_data(data, home)
+    subprocess.run(["/bin/sh", "-c", str(refused.value).split("`")[1]], check=True)
+
+    EmbeddedHome(copy).create()
+    assert EmbeddedHome(copy).data != EmbeddedHome(home).data == data
+    assert EmbeddedHome(copy).data.is_dir()
+
+
+def test_a_home_that_is_seen_at_a_second_path_is_no_copy(public: Path, tmp_path: Path) -> None:
+    home, second, data = tmp_path / "home", tmp_path / "second", home_with_data_elsewhere(tmp_path / "home")
+    second.symlink_to(home)  # a bind mount looks the same
+
+    public_folders.claim_data(data, second)
 
 
 def test_only_old_folders_without_a_home_and_without_a_server_are_removed(public: Path, tmp_path: Path) -> None:

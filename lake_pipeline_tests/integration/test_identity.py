@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from lake_pipeline.consume.file_version import open_version
+from lake_pipeline.consume.query import query
 from lake_pipeline.engines.in_process import InProcessEngine
-from lake_pipeline.errors import LakeError, LakeMismatch, LakeNotThere
+from lake_pipeline.errors import LakeError, LakeMismatch, LakeNotThere, ObjectMissing
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model.states import FileState
 from lake_pipeline.storage.directory import DirectoryStore, DirectoryWriter
@@ -24,6 +26,7 @@ from lake_pipeline.usecases.identity import adopt, check
 from lake_pipeline.usecases.identity.adopt import adopt_root
 from lake_pipeline.usecases.identity.check import check_identity
 from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.rewrites.lost_files import replaced_or_lost
 from lake_pipeline_tests.support.factories import OPTIONS
 from lake_pipeline_tests.support.lakes import Interrupted, ingest, is_sound, lake_at, land, published
 
@@ -58,6 +61,16 @@ def test_a_second_ledger_does_not_publish_rows_again(root: Path, ledger: Ledger,
     list(ingest_all(first))
     assert len(published(root)) == 1
     assert is_sound(first)
+
+
+def test_a_ledger_that_was_lost_at_the_same_place_is_told_from_another_place(
+    root: Path, ledger: Ledger, other_ledger: Ledger
+) -> None:
+    ledger.location = other_ledger.location = "embedded in /home/lake on laptop"
+    land(root, FILES)
+    ingest(lake_at(root, ledger))
+    with pytest.raises(LakeMismatch, match=r"whose ledger was embedded in /home/lake on laptop.*`lake recover`"):
+        check_identity(opened(root, other_ledger))
 
 
 def test_the_id_in_the_root_is_that_of_the_ledger(root: Path, ledger: Ledger) -> None:
@@ -146,6 +159,26 @@ def test_nothing_is_created_in_a_root_that_is_not_there(tmp_path: Path, ledger: 
     elsewhere.rename(root)
     assert [batch.files for batch in ingest_all(lake)] == [1]
     assert is_sound(lake)
+
+
+@pytest.mark.parametrize("table", ["json_parsed_parquet", "quarantine"])
+def test_a_reader_of_a_root_that_is_not_there_is_told_so_and_not_that_files_are_lost(
+    tmp_path: Path, ledger: Ledger, table: str
+) -> None:
+    root = tmp_path / "lake"
+    land(root, FILES)
+    lake = lake_at(root, ledger)
+    ingest(lake)
+    file = ledger.curated.files()[0]
+    root.rename(tmp_path / "elsewhere")
+    root.mkdir()
+
+    with pytest.raises(LakeNotThere, match="is mounted"):
+        query(lake, f"SELECT count(*) FROM {table}")
+    with pytest.raises(LakeNotThere, match="is mounted"):
+        open_version(lake.store, file.key, file.etag)
+    with pytest.raises(LakeNotThere, match="is mounted"):
+        replaced_or_lost(lake, (file.key, file.etag), ObjectMissing(file.key))
 
 
 def test_a_volume_that_disappears_during_a_conversion_stays_empty_and_costs_no_file(

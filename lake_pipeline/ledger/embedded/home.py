@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lake_pipeline.errors import SettingsError
 from lake_pipeline.ledger.embedded.private_files import make_private_folder, open_private, read_private, write_private
-from lake_pipeline.ledger.embedded.public_folders import claim_data, copied_programs, new_data
+from lake_pipeline.ledger.embedded.public_folders import NOTE, claim_data, copied_programs, new_data
 
 USER = "lake"
 """The database role that owns everything in the embedded server."""
@@ -58,7 +58,7 @@ class EmbeddedHome:
     @property
     def data_note(self) -> Path:
         """The file with the path of the data directory, if that is outside of this home."""
-        return self.folder / "postgres.place"
+        return self.folder / NOTE
 
     @property
     def data(self) -> Path:

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from lake_pipeline.errors import SettingsError
+from lake_pipeline.escaping.shell import shell_word
 from lake_pipeline.ledger.embedded.private_files import read_private, write_private
 from lake_pipeline.model.trusted_paths import distrust, is_trusted
 
@@ -29,6 +30,9 @@ PREFIX = "lake_pipeline-"
 PROGRAMS = f"{PREFIX}programs-"
 
 DATA = "data"
+NOTE = "postgres.place"
+"""The file of a home with the path of its data."""
+
 ORIGIN = "home"
 """The file with the path of the home to which a folder belongs."""
 
@@ -42,22 +46,43 @@ _MAX_NAMES = 20
 def new_data(home: Path) -> Path:
     """A path for the data of `home`, in a new folder that only root can write to."""
     # A new folder for each home, so that a home that is deleted and created again does not have the old data.
-    name = f"{PREFIX}{hashlib.sha256(bytes(home)).hexdigest()[:12]}-"
-    folder = Path(tempfile.mkdtemp(prefix=name, dir=PUBLIC))
+    folder = Path(tempfile.mkdtemp(prefix=_name(home), dir=PUBLIC))
     folder.chmod(0o711)
     write_private(folder / ORIGIN, str(home))
     return folder / DATA
 
 
+def _name(home: Path) -> str:
+    return f"{PREFIX}{hashlib.sha256(bytes(home)).hexdigest()[:12]}-"
+
+
 def claim_data(data: Path, home: Path) -> None:
-    """Note that `home` uses `data`, also after it was moved. Raises `SettingsError` if others can change the folder."""
+    """Note that `home` uses `data`, also after it was moved.
+
+    Raises `SettingsError` if others can change the folder, and if another home uses it: `home` is a copy of that one.
+    """
     folder = data.parent
     if not folder.exists():
         return
     if reason := distrust(folder):
         raise SettingsError("LAKE_HOME", f"its database is in {data}, but {reason}")
-    if _origin(folder) != home:
-        write_private(folder / ORIGIN, str(home))
+    origin = _origin(folder)
+    if origin == home:
+        return
+    if origin is not None and _uses(origin, folder) and not origin.samefile(home):
+        raise _copied(home, origin, folder)
+    write_private(folder / ORIGIN, str(home))
+
+
+def _copied(home: Path, origin: Path, folder: Path) -> SettingsError:
+    """Two servers would stop each other, and two lakes would share one ledger."""
+    copy = folder.with_name(f"{_name(home)}copy")
+    commands = f"cp -a {folder} {copy} && printf {copy / DATA} > {shell_word(str(home / NOTE))}"
+    return SettingsError(
+        "LAKE_HOME",
+        f"{home} is a copy of {origin}, and both would use the database in {folder / DATA}. Stop all commands of "
+        f"{origin}, then copy the database too: `{commands}`",
+    )
 
 
 def copied_programs(installed: Path) -> Path:
@@ -108,8 +133,13 @@ def _is_needed(folder: Path) -> bool:
     home = _origin(folder)
     if home is None:
         return True
+    return _uses(home, folder)
+
+
+def _uses(home: Path, folder: Path) -> bool:
+    """Whether the note of `home` names the data in `folder`."""
     try:
-        return Path(read_private(home / "postgres.place")) == folder / DATA
+        return Path(read_private(home / NOTE)) == folder / DATA
     except (FileNotFoundError, NotADirectoryError):
         return False
 

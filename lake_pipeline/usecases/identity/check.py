@@ -78,6 +78,12 @@ def _bind(lake: Lake, of_ledger: LedgerIdentity, of_root: RootIdentity) -> str:
 
 
 def _another_ledger(lake: Lake, of_root: RootIdentity) -> LakeMismatch:
+    if of_root.ledger_location == lake.ledger.location:
+        return LakeMismatch(
+            f"{lake.store.uri} is the root of the lake {of_root.lake_id}, whose ledger was {of_root.ledger_location}. "
+            "Another ledger is there now: the lake's own was removed, lost or replaced. Nothing was written. Restore "
+            "it from a dump, or run `lake recover`, which rebuilds it from the store."
+        )
     return LakeMismatch(
         f"{lake.store.uri} is the root of the lake {of_root.lake_id}, which belongs to another ledger "
         f"({of_root.ledger_location}) than this one ({lake.ledger.location}). With two ledgers every row would be "

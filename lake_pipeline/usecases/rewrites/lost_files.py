@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lake_pipeline.errors import DataFileLost, FilesMoved, ObjectChanged, ObjectMissing
 from lake_pipeline.model.partitions import PartitionKey
+from lake_pipeline.usecases.identity.check import check_if_bound
 from lake_pipeline.usecases.lake import Lake
 
 Version = tuple[str, str]
@@ -18,7 +19,9 @@ def replaced_or_lost(lake: Lake, version: Version, error: ObjectMissing | Object
     """The error of work that needs this published file, which the store refused with `error`.
 
     A batch reserves a file before it touches it, so a file that is not reserved now was not being replaced then.
+    Raises `LakeNotThere` or `LakeMismatch` if it is the root that is gone.
     """
+    check_if_bound(lake)
     key, etag = version
     if not lake.ledger.curated.is_settled(key, etag):
         return FilesMoved(f"{key} is being replaced by another batch. ({error})")
