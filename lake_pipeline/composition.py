@@ -27,6 +27,7 @@ from lake_pipeline.ledger.embedded.home import EmbeddedHome
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.ledger.migrate import migrate
 from lake_pipeline.model.defaults import MIN_AGE_SECONDS
+from lake_pipeline.model.key_filter import KeyFilter
 from lake_pipeline.settings import Settings
 from lake_pipeline.settings.environment import java_home, server_environment
 from lake_pipeline.settings.home import note_root
@@ -106,6 +107,7 @@ def connect_lake(settings: Settings) -> Lake:
         fresh_hours=settings.checks.fresh_hours,
         usual_share=settings.checks.usual_share,
         min_age_seconds=min_age_seconds(settings),
+        key_filter=KeyFilter(include=settings.storage.include, exclude=settings.storage.exclude),
     )
 
 

@@ -16,12 +16,15 @@ MAX_KEY_BYTES = 1024
 _PRINTED_CHARACTERS = 300
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_HIDDEN = re.compile(r"(?:^|/)(?:_|\.(?!\.?(?:/|$)))")
 
 
 class SkipReason(StrEnum):
     """Why an entry is not read."""
 
     HIDDEN = "hidden"
+    EXCLUDED = "excluded"
+    NOT_INCLUDED = "not_included"
     FOLDER_MARKER = "folder_marker"
     OUTSIDE = "outside"
     LINK = "link"
@@ -40,10 +43,20 @@ class SkipReason(StrEnum):
         return _TEXTS[self]
 
 
-_EXPECTED = frozenset({SkipReason.HIDDEN, SkipReason.FOLDER_MARKER, SkipReason.OUTSIDE})
+_EXPECTED = frozenset(
+    {
+        SkipReason.HIDDEN,
+        SkipReason.EXCLUDED,
+        SkipReason.NOT_INCLUDED,
+        SkipReason.FOLDER_MARKER,
+        SkipReason.OUTSIDE,
+    }
+)
 
 _TEXTS = {
-    SkipReason.HIDDEN: "the name begins with . or _",
+    SkipReason.HIDDEN: "the name of the file or of a folder begins with . or _",
+    SkipReason.EXCLUDED: "the name matches LAKE_EXCLUDE",
+    SkipReason.NOT_INCLUDED: "the name matches no pattern of LAKE_INCLUDE",
     SkipReason.FOLDER_MARKER: "a folder marker without content",
     SkipReason.OUTSIDE: "outside the landing zones all_historical_files/ and YYYY/weekXX/",
     SkipReason.LINK: "a link, which is not followed",
@@ -70,6 +83,14 @@ class SkippedEntry:
 def skipped_entry(key: str, reason: SkipReason, detail: str = "") -> SkippedEntry:
     """The entry of any key, also one that is not valid text."""
     return SkippedEntry(entry=printable(key), reason=reason, detail=detail)
+
+
+def is_hidden(key: str) -> bool:
+    """Whether a file or folder in `key` has a name that begins with `.` or `_`, as in Hadoop, rsync and git.
+
+    `.` and `..` are plain text in a key of a bucket.
+    """
+    return _HIDDEN.search(key) is not None
 
 
 def name_problem(key: str) -> str | None:

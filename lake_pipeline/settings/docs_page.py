@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from lake_pipeline.settings.group import SettingsGroup
 from lake_pipeline.settings.settings import settings_groups
+from lake_pipeline.settings.value_types import GlobList
 
 PAGE = """\
 # Settings
@@ -29,6 +30,7 @@ DEFAULTS_IN_WORDS = {
     "LAKE_DATE_FORMATS": "the unambiguous ones",
     "LAKE_DEFAULT_DATE": "none",
     "LAKE_CONTRACT_FILE": "no rules",
+    "LAKE_INCLUDE": "all",
     "LAKE_MIN_AGE_SECONDS": "`10` in a directory, `0` in a bucket",
     "LAKE_S3_ENDPOINT_URL": "AWS",
     "LAKE_EVENTS_QUEUE_URL": "no queue",
@@ -66,6 +68,8 @@ def _row(variable: str, field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    if isinstance(field.default, tuple):
+        return str(GlobList(field.default))
     return f"./{field.default}" if isinstance(field.default, Path) else str(field.default)
 
 

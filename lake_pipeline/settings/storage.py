@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import Field
 
 from lake_pipeline.errors import SettingsError
+from lake_pipeline.model.key_filter import EXCLUDED
 from lake_pipeline.settings.group import SettingsGroup
 from lake_pipeline.settings.home import default_home, home_beside, home_in_data_folder, old_home
-from lake_pipeline.settings.value_types import Folder, HttpUrl, Root, S3Root
+from lake_pipeline.settings.value_types import Folder, Globs, HttpUrl, Root, S3Root
 
 
 class StorageSettings(SettingsGroup):
@@ -26,6 +27,15 @@ class StorageSettings(SettingsGroup):
     min_age_seconds: int | None = Field(default=None, ge=0, le=86_400)
     """How many seconds ago a file must have been changed last before a listing registers it: a younger one may still be
     written. `lake discover` waits for it, up to half a minute."""
+
+    include: Globs = ()
+    """Names of files that are data, as globs separated by commas: `*.json, *.json.gz`. By default all are. `*` is any
+    text, `?` one character. A pattern with a slash is compared with the whole key: `2026/week*/orders/*`. Applies to
+    listings, inventories and events; files that are registered already stay registered."""
+
+    exclude: Globs = EXCLUDED
+    """Names of files that are not data, in the same form. Setting it replaces the default; `none` excludes nothing.
+    Files and folders whose names begin with `.` or `_` are always skipped."""
 
     follow_links: bool = False
     """Whether a listing also reads the targets of symbolic links in the landing zones, if they are in `LAKE_ROOT`. Each

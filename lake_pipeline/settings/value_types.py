@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, TypeAdapter, ValidationError
+from pydantic_settings import NoDecode
 
 from lake_pipeline.convert.partition.date_formats import date_formats
 from lake_pipeline.model.partitions import MAX_MODE_BYTES, escape_mode
@@ -192,6 +193,24 @@ def _s3_root(text: str) -> S3Root:
     return S3Root(bucket, f"{prefix}/" if prefix else "")
 
 
+class GlobList(tuple[str, ...]):
+    """Globs that are written as they are read, also in the environment of a child process."""
+
+    def __str__(self) -> str:
+        return ", ".join(self) or "none"
+
+
+def _globs(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    patterns = [pattern.strip() for pattern in value.split(",")]
+    if patterns in (["none"], [""]):
+        return ()
+    if "" in patterns or any(pattern.startswith("/") for pattern in patterns):
+        raise ValueError(f"{value!r} is not a list of patterns; use for example *.json, *.json.gz, 2026/week*/orders/*")
+    return patterns
+
+
 def _http_url(text: str) -> str:
     parts = urlsplit(text)
     if (
@@ -248,6 +267,7 @@ Cron = Annotated[str, AfterValidator(_cron)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 File = Annotated[Path, BeforeValidator(_folder)]
 Root = Annotated[Path | S3Root, BeforeValidator(_root)]
+Globs = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_globs), AfterValidator(GlobList)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 EngineName = Annotated[str, AfterValidator(_engine)]
 SparkMaster = Annotated[str, AfterValidator(_spark_master)]

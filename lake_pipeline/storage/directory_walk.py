@@ -16,8 +16,6 @@ from lake_pipeline.model.skipped import SkipReason, name_problem
 from lake_pipeline.storage.object_store import ListingReport
 from lake_pipeline.storage.zones import is_landing_folder, is_pipeline_zone
 
-HIDDEN = (".", "_")
-
 
 @dataclass(frozen=True, kw_only=True)
 class WalkedFile:
@@ -150,7 +148,4 @@ class DirectoryWalk:
     def _skip(self, key: str, reason: SkipReason, detail: str = "") -> None:
         if self.report is None:
             return
-        is_hidden = key.rstrip("/").rpartition("/")[2].startswith(HIDDEN)
-        if is_hidden and reason is not SkipReason.UNREADABLE_FOLDER:
-            reason, detail = SkipReason.HIDDEN, ""
         self.report.skip(key, reason, detail)

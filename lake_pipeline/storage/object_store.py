@@ -12,7 +12,7 @@ from re import Pattern
 from typing import BinaryIO, Protocol
 
 from lake_pipeline.model.manifest import PendingObject
-from lake_pipeline.model.skipped import SkippedEntry, SkipReason, skipped_entry
+from lake_pipeline.model.skipped import SkippedEntry, SkipReason, is_hidden, skipped_entry
 from lake_pipeline.storage.location import Location
 
 CONCURRENT_REQUESTS = 16
@@ -48,7 +48,9 @@ class ListingReport:
     followed: set[str] = field(default_factory=set)
 
     def skip(self, key: str, reason: SkipReason, detail: str = "") -> None:
-        """Report one entry."""
+        """Report one entry. Nothing hidden is read, so whatever else is wrong with it does not matter."""
+        if is_hidden(key):
+            reason, detail = SkipReason.HIDDEN, ""
         self.on_skip(skipped_entry(key, reason, detail))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lake_pipeline.convert.request import ConversionOptions, Engine
 from lake_pipeline.ledger.ledger import Ledger
 from lake_pipeline.model import defaults
 from lake_pipeline.model.files import NewVersion
+from lake_pipeline.model.key_filter import KeyFilter
 from lake_pipeline.storage.object_store import ObjectStore
 
 
@@ -20,7 +21,7 @@ class Lake:
     `quarantine_days`; None for never. Checks warn if more than the ratio `quarantine_warning` of a partition's records
     are quarantined. They also warn if it has less than the ratio `usual_share` of the usual rows of its weekday, or if
     files wait for longer than `fresh_hours`. A listing leaves out files that were changed less than `min_age_seconds`
-    ago.
+    ago. Discovery registers the files that `key_filter` lets pass.
     """
 
     store: ObjectStore
@@ -38,3 +39,4 @@ class Lake:
     usual_share: float = defaults.USUAL_SHARE
     fresh_hours: float = defaults.FRESH_HOURS
     min_age_seconds: float = 0.0
+    key_filter: KeyFilter = field(default_factory=KeyFilter)

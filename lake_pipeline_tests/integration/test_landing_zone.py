@@ -14,11 +14,12 @@ from click.testing import CliRunner, Result
 
 from lake_pipeline.cli import main
 from lake_pipeline.model.files import NewVersion
+from lake_pipeline.model.key_filter import KeyFilter
 from lake_pipeline.model.skipped import SkipReason
 from lake_pipeline.model.states import FileState
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline.usecases.batches.ingest import ingest_all
-from lake_pipeline.usecases.discovery.discover import discover
+from lake_pipeline.usecases.discovery.discover import discover, register
 from lake_pipeline.usecases.fsck.audit import Audit
 from lake_pipeline.usecases.lake import Lake
 from lake_pipeline.usecases.recovery.rebuild_ledger.recover import recover_ledger
@@ -103,6 +104,30 @@ def test_hidden_files_and_other_folders_are_counted_with_examples_and_are_no_pro
     assert discovery.skipped_by_reason == {SkipReason.HIDDEN: 2, SkipReason.OUTSIDE: 1}
     assert {entry.entry for entry in discovery.examples} == {f"{ZONE}/_SUCCESS", f"{ZONE}/.part", "2026/notes.txt"}
     assert (discovery.unreadable, entries(empty_lake)) == (0, [])
+
+
+def test_temporary_folders_and_what_is_odd_in_them_are_skipped_and_no_problem(empty_lake: Lake, root: Path) -> None:
+    hidden = (f"{ZONE}/export/_temporary/0/a.json", f"{ZONE}/.git/config.json", f"{ZONE}/_delta_log/0.json")
+    land(root, {GOOD: record(1), **{key: record(2) for key in hidden}})
+    loop(root / ZONE / ".git")
+    control_characters(root / ZONE / ".git")
+    discovery = discover(empty_lake)
+    assert (discovery.new, discovery.unreadable) == (1, 0)
+    assert discovery.skipped_by_reason == {SkipReason.HIDDEN: 5}
+    list(ingest_all(empty_lake))
+    assert numbers(root) == [1]
+    assert is_sound(empty_lake)
+
+
+def test_listings_and_notifications_register_the_same_names(empty_lake: Lake, root: Path) -> None:
+    names = ("a.json", "a.json.md5", "manifest.json", "b.csv", ".git/c.json")
+    land(root, {f"{ZONE}/{name}": record(1) for name in names})
+    lake = replace(empty_lake, key_filter=KeyFilter(include=("*.json", "*.md5")))
+    reasons = {SkipReason.HIDDEN: 1, SkipReason.EXCLUDED: 2, SkipReason.NOT_INCLUDED: 1}
+    announced = register(lake, lake.store.objects("2026/"))
+    assert (announced.new, announced.skipped_by_reason) == (1, reasons)
+    listed = discover(lake)
+    assert (listed.new, listed.known, listed.skipped_by_reason) == (0, 1, reasons)
 
 
 def test_a_long_name_that_comes_twice_is_archived_under_a_shorter_one(empty_lake: Lake, root: Path) -> None:
@@ -213,7 +238,9 @@ def test_the_commands_print_what_was_not_read_and_why(
     assert discovered.exit_code == 1
     assert "1 files seen, 1 of them new" in discovered.stdout
     assert f"Not read: {ZONE}/loop: a link, which is not followed (LAKE_FOLLOW_LINKS)" in discovered.stdout
-    assert "1 skipped (the name begins with . or _): 2026/week05/_SUCCESS" in discovered.stdout
+    assert (
+        "1 skipped (the name of the file or of a folder begins with . or _): 2026/week05/_SUCCESS" in discovered.stdout
+    )
     assert "2026/notes.txt" in discovered.stdout
     assert "2 entries of the landing zones can't be read; everything else was." in discovered.stderr
     assert "\x1b" not in discovered.output

@@ -110,6 +110,7 @@ class _RawFileFilter:
 
     def __init__(self, lake: Lake, skips: Skips, on_progress: Callable[[int], None] | None) -> None:
         self.skips = skips
+        self._key_filter = lake.key_filter
         self._key_parser = KeyParser(lake.options.key_pattern)
         self._on_progress = on_progress
         self.seen = 0
@@ -118,7 +119,7 @@ class _RawFileFilter:
     def raw(self, objects: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:
         """The objects that are raw files."""
         for info in objects:
-            reason = _skip_reason(info)
+            reason = self._skip_reason(info)
             if reason is None:
                 yield info
             else:
@@ -139,17 +140,15 @@ class _RawFileFilter:
                 needs_restore=info.needs_restore,
             )
 
+    def _skip_reason(self, info: ObjectInfo) -> SkipReason | None:
+        if zones.lane_of(info.origin or info.key) is None:
+            return SkipReason.OUTSIDE
+        if info.key.endswith("/"):
+            return SkipReason.FOLDER_MARKER
+        return self._key_filter.skip_reason(info.key)
+
     def _count(self, info: ObjectInfo) -> None:
         self.seen += 1
         self.frozen += info.needs_restore
         if self._on_progress and self.seen % 1000 == 0:
             self._on_progress(self.seen)
-
-
-def _skip_reason(info: ObjectInfo) -> SkipReason | None:
-    """Names that start with `.` or `_` are markers and unfinished uploads, as in Hadoop and rsync."""
-    if zones.lane_of(info.origin or info.key) is None:
-        return SkipReason.OUTSIDE
-    if info.key.endswith("/"):
-        return SkipReason.FOLDER_MARKER
-    return SkipReason.HIDDEN if info.key.rsplit("/", 1)[-1].startswith((".", "_")) else None

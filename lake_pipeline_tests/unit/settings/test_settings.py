@@ -213,3 +213,17 @@ def test_settings_with_credentials_are_not_in_their_representation(monkeypatch: 
 
     assert "hunter2" not in f"{settings!r} {settings}"
     assert settings.dagster.alerts == "https://hooks.example.com/services/hunter2"
+
+
+def test_patterns_of_names_are_lists_that_child_processes_read_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "*.md5" in load_settings().storage.exclude
+    monkeypatch.setenv("LAKE_INCLUDE", "*.json,*.json.gz")
+    monkeypatch.setenv("LAKE_EXCLUDE", "none")
+    settings = load_settings()
+    assert (settings.storage.include, settings.storage.exclude) == (("*.json", "*.json.gz"), ())
+    for variable in ("LAKE_INCLUDE", "LAKE_EXCLUDE"):
+        monkeypatch.setenv(variable, settings.variables()[variable])
+    assert load_settings() == settings
+    monkeypatch.setenv("LAKE_INCLUDE", "*.json,,x")
+    with pytest.raises(SettingsError, match="LAKE_INCLUDE"):
+        load_settings()

@@ -68,7 +68,8 @@ def landing_steps(lake: Lake, history: History, *, apply: bool, returned: int) -
     for key, infos, versions in merge_by_key(objects, lambda info: info.key, files, lambda file: file.key):
         if infos:
             same = [file for file in versions if file.etag == infos[0].etag]
-            unregistered += not same and zones.lane_of(key) is not None
+            is_raw = zones.lane_of(key) is not None and lake.key_filter.skip_reason(key) is None
+            unregistered += not same and is_raw
             committed = [file for file in versions if isinstance(file, CommittedFile)]
             original = _converted([file for file in committed if file.etag == infos[0].etag])
             if original is not None and _belongs_in_archive(lake, original, committed):
