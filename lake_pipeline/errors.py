@@ -90,6 +90,15 @@ class FilesMoved(TransientError):
     """Other batches are publishing data files that this one has to read or replace; look again and retry."""
 
 
+class WideningRefused(TransientError):
+    """A published column at one of `paths` has integers that no double holds: it must keep its type; convert again."""
+
+    def __init__(self, paths: Collection[str]) -> None:
+        self.paths = frozenset(paths)
+        named = ", ".join(sorted(self.paths))
+        super().__init__(f"{named}: published integers beyond 2^53 would be rounded, so the column keeps its type.")
+
+
 class VersionsMoved(TransientError):
     """Meanwhile another version of a file in this batch was registered or published; claim again."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lake_pipeline.cli.output import as_json, print_json, print_line, print_table, waiting
-from lake_pipeline.escaping.shell import shell_word
+from lake_pipeline.usecases.reports.widening import why_narrow
 
 if TYPE_CHECKING:
     from lake_pipeline.contract.diff import ColumnChange
@@ -87,8 +87,8 @@ def history(json_: bool) -> None:
 def widen(path: str, json_: bool) -> None:
     """Widen the column of integers at the JSON path PATH to hold fractions, and rewrite the files that have it.
 
-    All files change in one commit: readers see none before all are written. Fractions that are already in _rescued
-    stay there.
+    All files change in one commit: readers see none before all are written. Integers beyond 2^53, which no double
+    holds, go to _rescued. Fractions that are already in _rescued stay there.
     """
     from lake_pipeline.composition import open_lake
     from lake_pipeline.settings import load_settings
@@ -103,6 +103,8 @@ def widen(path: str, json_: bool) -> None:
         f"{result.column} is {result.after} now (before: {result.before}), contract version {result.contract_version}; "
         f"{result.files:,} files with {result.rows:,} rows were rewritten."
     )
+    if result.rescued:
+        print_line(f"{result.rescued:,} rows got their first value in _rescued: integers beyond 2^53.")
 
 
 def _facts_json(facts: ContractFacts) -> dict[str, Any]:
@@ -143,14 +145,9 @@ def _print_facts(facts: ContractFacts) -> None:
             kinds = " and ".join(f"{column.kinds[kind]:,} × {kind}" for kind in column.conflicts)
             print_line(f"{column.path} is {column.type}, but {kinds} arrived: kept in _rescued.")
         if column.wants_to_widen:
-            print_line(f"To store its fractions in the column: {widen_command(column.path)}")
+            print_line(why_narrow(column.path, is_lossy=column.widening_is_lossy))
 
 
 def _seen(facts: PathFacts) -> tuple[str, str, str, str]:
     kinds = ", ".join(f"{kind} {rows:,}" for kind, rows in facts.kinds.items())
     return f"{facts.share:.1%}", kinds or "nothing", facts.first_key or "", facts.last_key or ""
-
-
-def widen_command(path: str) -> str:
-    """The command that widens a column."""
-    return f"lake contract widen {shell_word(path)}"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lake_pipeline.cli.contract import widen_command
 from lake_pipeline.cli.output import as_json, print_json, print_line, print_table, size
+from lake_pipeline.usecases.reports.widening import why_narrow
 
 if TYPE_CHECKING:
     from lake_pipeline.ledger.skipped import RecordedSkip
@@ -58,6 +58,7 @@ def status_json(lake: Lake) -> dict[str, Any]:
         "contract_version": current.contract_version,
         "archived": current.archived,
         "wanted_widenings": list(current.wanted_widenings),
+        "lossy_widenings": sorted(current.lossy_widenings),
         "unreadable": unreadable,
         "unreadable_entries": [_skip_json(skip) for skip in skipped],
         "outages": [_outage_json(outage) for outage in lake.ledger.outages.list()],
@@ -108,7 +109,7 @@ def print_status(counts: dict[str, Any]) -> None:
     for outage in counts["outages"]:
         print_line(outage["text"])
     for path in counts["wanted_widenings"]:
-        print_line(f"{path} is a column of integers; its fractions are kept in _rescued. Next: {widen_command(path)}")
+        print_line(why_narrow(path, is_lossy=path in counts["lossy_widenings"]))
 
 
 def _print_unreadable(counts: dict[str, Any]) -> None:

@@ -6,11 +6,11 @@ raw data may have any number of different paths.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lake_pipeline.contract.shapes import Shape
+from lake_pipeline.contract.shapes import Kind, Shape
 
 ALL = ""
 """The path under which all rows are counted: the denominator of shares."""
@@ -42,10 +42,12 @@ class Evidence:
     """Values of some rows: (path as text, kind) → counts. The kind is that of the column or of the rescued value.
 
     `wanted_widenings` are columns that met fractions and could not be widened: path as text → the shape for both.
+    Those in `lossy_widenings` hold integers that no double holds.
     """
 
     seen: dict[tuple[str, str], Seen] = field(default_factory=dict)
     wanted_widenings: dict[str, Shape] = field(default_factory=dict)
+    lossy_widenings: set[str] = field(default_factory=set)
 
     def note(self, path: str, kind: str, seen: Seen) -> None:
         """Add `seen` to the counts."""
@@ -67,12 +69,18 @@ class Evidence:
         for (path, kind), seen in other.seen.items():
             self.note(path, kind, seen)
         self.wanted_widenings.update(other.wanted_widenings)
+        self.lossy_widenings |= other.lossy_widenings
+
+    def integers_outside(self, paths: Iterable[str]) -> set[str]:
+        """Which of the columns at `paths`, all with doubles, had integers that were rescued: no double holds them."""
+        return {path for path in paths if (path, Kind.INT.value) in self.seen}
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
         return {
             "seen": [[path, kind, seen.rows, seen.first, seen.last] for (path, kind), seen in self.seen.items()],
             "wishes": {path: shape.to_json() for path, shape in self.wanted_widenings.items()},
+            "lossy": sorted(self.lossy_widenings),
         }
 
     @classmethod
@@ -81,4 +89,5 @@ class Evidence:
         return cls(
             seen={(path, kind): Seen(rows, first, last) for path, kind, rows, first, last in data["seen"]},
             wanted_widenings={path: Shape.from_json(shape) for path, shape in data["wishes"].items()},
+            lossy_widenings=set(data.get("lossy", ())),
         )

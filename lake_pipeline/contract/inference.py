@@ -1,7 +1,8 @@
 """Inference: the shape of records from a sample, by majority.
 
 If a path has values of different kinds, the most frequent kind gets the column and the others are rescued: one unusual
-record must not turn a column of numbers into text. Integers mixed with fractions are doubles. An object whose keys are
+record must not turn a column of numbers into text. Integers mixed with fractions are doubles, unless that would rescue
+more values than it saves: ids are often beyond 2^53. `7.0` among integers is one of them. An object whose keys are
 data becomes JSON: a column for each key would give thousands of columns with few values.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lake_pipeline.contract.paths import Path
-from lake_pipeline.contract.rescue import INT64, Repeated, Source, by_key, is_unicode
+from lake_pipeline.contract.rescue import EXACT_INT, INT64, Repeated, Source, by_key, is_unicode, is_whole
 from lake_pipeline.contract.rules import Rules
 from lake_pipeline.contract.shapes import EMPTY, Kind, Shape
 
@@ -48,9 +49,14 @@ def infer(records: Iterable[dict[str, Any]], rules: Rules | None = None, current
 
 @dataclass
 class _Votes:
-    """What was seen at one path. `seen` counts the objects that have the key, with any value."""
+    """What was seen at one path. `seen` counts the objects that have the key, with any value.
+
+    `whole` are fractions like `7.0`, which `kinds` does not count; `large` are the integers that no double holds.
+    """
 
     seen: int = 0
+    whole: int = 0
+    large: int = 0
     kinds: Counter[Kind] = field(default_factory=Counter)
     fields: dict[str, _Votes] = field(default_factory=dict)
     item: _Votes | None = None
@@ -63,7 +69,13 @@ class _Votes:
         self.seen += len(values)
         types = Counter(map(type, values))
         if int in types:
-            types[int] -= _beyond_64_bits([value for value in values if type(value) is int])
+            integers = [value for value in values if type(value) is int]
+            types[int] -= _beyond_64_bits(integers)
+            self.large += sum(abs(value) > EXACT_INT for value in integers)
+        if float in types:
+            whole = sum(is_whole(value) for value in values if type(value) is float)
+            types[float] -= whole
+            self.whole += whole
         for type_, number in types.items():
             if number and type_ in _KINDS:
                 self.kinds[_KINDS[type_]] += number
@@ -94,14 +106,22 @@ class _Votes:
 
     def _winner(self, current: Shape) -> Kind:
         kinds = Counter(self.kinds)
-        if kinds[Kind.DOUBLE] and (kinds[Kind.INT] or current.kind is Kind.INT):
-            kinds[Kind.DOUBLE] += kinds.pop(Kind.INT, 0)
-            if current.kind is Kind.INT:
-                return Kind.DOUBLE
+        integers, fractions = kinds.pop(Kind.INT, 0), kinds.pop(Kind.DOUBLE, 0)
+        if fractions and current.kind is Kind.INT:
+            return Kind.DOUBLE
+        kinds[self._number(current, integers, fractions)] += integers + fractions + self.whole
         if kinds[current.kind]:
             return current.kind
         # In a tie the kind that is first by name wins, so that every engine decides the same.
         return max(sorted(+kinds), key=lambda kind: kinds[kind], default=Kind.NULL)
+
+    def _number(self, current: Shape, integers: int, fractions: int) -> Kind:
+        """The kind of a column for all numbers at this path."""
+        if current.kind in (Kind.INT, Kind.DOUBLE):
+            return current.kind
+        if fractions:
+            return Kind.INT if self.large > fractions else Kind.DOUBLE
+        return Kind.INT if integers else Kind.DOUBLE
 
     def _is_map(self, rules: Rules, current: Shape) -> bool:
         """Whether the keys of the objects are data: too many, or nearly all of them rare.

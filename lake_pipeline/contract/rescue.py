@@ -23,6 +23,14 @@ INT64 = range(-(2**63), 2**63)
 """The values of a column of integers."""
 
 
+def is_whole(fraction: float) -> bool:
+    """Whether a number that is written as a fraction is an integer to a column of integers: `7.0` and `1e2` are.
+
+    Above 2^53 every double is a whole number, whatever the digits in the file were.
+    """
+    return abs(fraction) <= EXACT_INT and fraction.is_integer()
+
+
 class Number:
     """A number that no column can store exactly (beyond 64 bits, or not finite), kept as its text."""
 
@@ -197,6 +205,8 @@ def by_key(objects: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
 def _fit_scalar(value: Any, kind: Kind) -> Any:
     if _fits_as_it_is(value, kind) or (kind is Kind.DOUBLE and type(value) is int and abs(value) <= EXACT_INT):
         return value
+    if kind is Kind.INT and type(value) is float and is_whole(value):
+        return int(value)
     raise Misfit
 
 

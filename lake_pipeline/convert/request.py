@@ -78,7 +78,8 @@ class ConversionRequest:
     """One batch to convert. `contract` is the ledger's current one; None if none exists yet.
 
     Workers on other machines check that their root is that of the lake `lake_id`; None if there is no ledger. Columns
-    older than the contract version `widens_from` keep their type in any case. `shard` is in the name of every
+    older than the contract version `widens_from` keep their type in any case, and so do those at the paths `kept`,
+    which hold integers that no double holds. `shard` is in the name of every
     object: if several workers convert parts of a batch, each has another one.
     """
 
@@ -87,6 +88,7 @@ class ConversionRequest:
     contract: Contract | None
     options: ConversionOptions = field(default_factory=ConversionOptions)
     widens_from: int = 0
+    kept: frozenset[str] = frozenset()
     shard: str = ""
     lake_id: str | None = None
 

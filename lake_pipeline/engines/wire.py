@@ -36,6 +36,7 @@ def request_to_json(request: ConversionRequest) -> dict[str, Any]:
         "contract": request.contract.to_json() if request.contract is not None else None,
         "options": options_to_json(request.options),
         "widens_from": request.widens_from,
+        "kept": sorted(request.kept),
         "shard": request.shard,
         "lake_id": request.lake_id,
     }
@@ -52,6 +53,7 @@ def request_from_json(data: Mapping[str, Any]) -> ConversionRequest:
         contract=Contract.from_json(data["contract"]) if data["contract"] is not None else None,
         options=options_from_json(data["options"]),
         widens_from=data["widens_from"],
+        kept=frozenset(data["kept"]),
         shard=data["shard"],
         lake_id=data["lake_id"],
     )

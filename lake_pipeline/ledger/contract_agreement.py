@@ -101,7 +101,12 @@ def add_evidence(connection: Connection, claim: Claim, evidence: Evidence, versi
         merged = wider(requested[path], shape) if path in requested else shape
         connection.execute(
             query("request_widening"),
-            {"path": path, "shape": json.dumps(merged.to_json()), "batch_id": claim.batch_id},
+            {
+                "path": path,
+                "shape": json.dumps(merged.to_json()),
+                "is_lossy": path in evidence.lossy_widenings,
+                "batch_id": claim.batch_id,
+            },
         )
 
 
@@ -109,3 +114,8 @@ def requested_widenings(connection: Connection) -> dict[str, Shape]:
     """Columns that wait to be widened: path text → shape that fits all values."""
     rows = connection.execute(query("requested_widenings"))
     return {row.path: Shape.from_json(row.shape) for row in rows}
+
+
+def lossy_widenings(connection: Connection) -> frozenset[str]:
+    """Those of the requested widenings that would round integers in the column."""
+    return frozenset(row.path for row in connection.execute(query("requested_widenings")) if row.is_lossy)

@@ -11,7 +11,7 @@ from datetime import datetime
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.shapes import Shape
 from lake_pipeline.ledger.connection import Component
-from lake_pipeline.ledger.contract_agreement import latest_contract, requested_widenings
+from lake_pipeline.ledger.contract_agreement import latest_contract, lossy_widenings, requested_widenings
 from lake_pipeline.ledger.queries import query
 
 
@@ -85,3 +85,8 @@ class Contracts(Component):
         """Columns that received fractions and wait for `lake contract widen`: path text → shape that fits both."""
         with self._database.transaction() as connection:
             return requested_widenings(connection)
+
+    def lossy_widenings(self) -> frozenset[str]:
+        """Those of them that would take integers beyond 2^53 out of the column: path texts."""
+        with self._database.transaction() as connection:
+            return lossy_widenings(connection)

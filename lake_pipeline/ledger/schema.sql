@@ -362,11 +362,13 @@ CREATE TABLE path_evidence (
     fillfactor = 50
 );
 
--- Integer columns that received fractions when too much was published to rewrite it within an ingest batch.
+-- Integer columns that received fractions and were not widened by the batch: too much is published, or would be rounded.
 CREATE TABLE requested_widening (
     path text COLLATE "C" PRIMARY KEY,
     -- The shape of a column that holds both.
     shape json NOT NULL,
+    -- It has integers that no double holds. Then no batch widens it, however little is published.
+    is_lossy boolean NOT NULL,
     batch_id uuid NOT NULL REFERENCES batch,
     requested_at timestamptz NOT NULL DEFAULT now()
 );

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lake_pipeline.ledger.connection import Component
-from lake_pipeline.ledger.contract_agreement import requested_widenings
+from lake_pipeline.ledger.contract_agreement import lossy_widenings, requested_widenings
 from lake_pipeline.ledger.queries import query
 from lake_pipeline.ledger.rows import partition_key
 from lake_pipeline.model.files import Lane
@@ -25,7 +25,8 @@ class LakeStatus:
     """The status of the lake. `files` and `bytes` (as stored) have every state, zeros included.
 
     The row counts are those of SUCCEEDED and QUARANTINED files. `contract_version` is 0 if there is none.
-    `wanted_widenings` has the JSON paths that wait for `lake contract widen`.
+    `wanted_widenings` has the JSON paths that wait for `lake contract widen`; `lossy_widenings` those of them that have
+    integers beyond 2^53.
     """
 
     files: Mapping[FileState, int]
@@ -39,6 +40,7 @@ class LakeStatus:
     contract_version: int
     archived: int
     wanted_widenings: tuple[str, ...] = ()
+    lossy_widenings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,7 @@ class Views(Component):
             curated = connection.execute(query("curated_totals")).one()
             contract_version = connection.scalar(query("contract_number"))
             widenings = requested_widenings(connection)
+            lossy = lossy_widenings(connection)
 
         def rows(count: str) -> int:
             return sum(getattr(row, count) for row in tally if row.processing_status in _ACCOUNTED)
@@ -97,6 +100,7 @@ class Views(Component):
             contract_version=contract_version or 0,
             archived=sum(row.files for row in tally if row.archive_state == ArchiveState.ARCHIVED),
             wanted_widenings=tuple(widenings),
+            lossy_widenings=lossy,
         )
 
     def pending_by_partition(self, *, limit: int) -> list[PartitionBacklog]:

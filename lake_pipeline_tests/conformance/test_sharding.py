@@ -71,6 +71,19 @@ def test_a_fraction_in_one_range_widens_the_column_in_all(single: LakeOnDisk, sh
     same(converted, single.convert({KEY: ndjson(*lines)}))
 
 
+def test_a_fraction_in_one_range_takes_no_id_of_another_range_out_of_its_column(
+    single: LakeOnDisk, sharded: LakeOnDisk
+) -> None:
+    ids = [2**53 + number for number in range(1, 3001)]
+    lines = [record(id=0.5), *(record(id=number, l=[number], pad="x" * 200) for number in ids), record(l=[0.5], id=2)]
+    converted = sharded.convert({KEY: ndjson(*lines)})
+    assert [row[0] for row in values(converted.rows(), "id")] == [None, *ids, 2]
+    assert [row[1] for row in values(converted.rows(), "id", "_rescued") if row[1]] == ['{"id":0.5}', '{"l":[0.5]}']
+    assert converted.report.evidence.lossy_widenings == {"id", "l"}
+    assert sharded.pending() == []
+    same(converted, single.convert({KEY: ndjson(*lines)}))
+
+
 def test_if_two_workers_disagree_about_a_type_the_first_wins_and_nothing_is_lost(sharded: LakeOnDisk) -> None:
     start = [record(pad="x" * 200) for _ in range(3000)]
     converted = sharded.convert({KEY: ndjson(*start, record(late="text"), *start, record(late=7))})

@@ -159,7 +159,7 @@ def test_the_contract_is_shown_compared_and_widened_by_commands(
 
     (status,) = lines(run("status", "--json"))
     assert status["wanted_widenings"] == ["n"]
-    assert "Next: lake contract widen n" in run("status").stdout
+    assert "To widen it, run `lake contract widen n`" in run("status").stdout
 
     (facts,) = lines(run("contract", "show", "--json"))
     assert (facts["version"], facts["rows"]) == (2, 2)

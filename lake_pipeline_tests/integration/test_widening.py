@@ -28,6 +28,7 @@ from lake_pipeline.usecases.discovery.discover import discover
 from lake_pipeline.usecases.lake import Lake
 from lake_pipeline.usecases.publication.sweep import sweep_pending
 from lake_pipeline.usecases.recovery.reconcile import recover
+from lake_pipeline.usecases.reports.contract import describe
 from lake_pipeline_tests.support.factories import ndjson
 from lake_pipeline_tests.support.lakes import ingest, land
 from lake_pipeline_tests.support.ledger_builders import run_sql
@@ -120,15 +121,16 @@ def test_integers_in_lists_and_their_structs_become_doubles_too(lake: Lake, root
     assert whole(lake)
 
 
-def test_what_no_double_holds_is_rescued_from_the_files_that_were_published(
-    lake: Lake, root: Path, ledger_url: str
-) -> None:
+def test_what_no_double_holds_is_rescued_if_a_person_widens_the_column(lake: Lake, root: Path, ledger_url: str) -> None:
     unusual = record(n=-BIG, l=[1, BIG], s=[{"x": BIG, "y-z": "t"}], o={"k": 1})
     usual = record(n=2**53, l=[1], s=[{"x": 1, "y-z": "t"}], o={"k": 1})
     land(root, file_of(usual, unusual, {**usual, "o": {"k": "text"}}, {**unusual, "o": {"k": "text"}}))
     ingest(lake)
     assert lake.ledger.views.status().rows_rescued == 2
 
+    for path in ("n", "l", "s"):
+        done = widen_column(lake, path)
+        assert (done.files, done.rescued) == (1, 1 if path == "n" else 0)
     land(root, file_of(record(n=0.5, l=[0.5], s=[{"x": 0.5}]), name="b"))
     ingest(lake)
 
@@ -155,13 +157,61 @@ def test_the_batch_that_meets_fractions_late_is_doubles_as_a_whole(lake: Lake, r
     lake = replace(lake, options=replace(lake.options, workers=1))
     land(root, file_of(record(n=1)))
     ingest(lake)
-    land(root, file_of(*[record(n=BIG) for _ in range(300)], record(n=0.5), name="b"))
+    land(root, file_of(*[record(n=2) for _ in range(300)], record(n=0.5), name="b"))
     ingest(lake)
 
     assert types_of(root, "n") == {"double"}
     rows = read_by_pyarrow(root)
-    assert [row["n"] for row in rows] == [1.0, *[None] * 300, 0.5]
-    assert [row["_rescued"] for row in rows[1:301]] == [f'{{"n":{BIG}}}'] * 300
+    assert [row["n"] for row in rows] == [1.0, *[2.0] * 300, 0.5]
+    assert whole(lake)
+
+
+@pytest.mark.parametrize("first", [(), (record(id=1, l=[1], n=1),)], ids=["new column", "published column"])
+def test_ids_of_the_batch_that_meets_a_fraction_stay_in_their_column(
+    lake: Lake, root: Path, first: tuple[dict[str, Any], ...]
+) -> None:
+    if first:
+        land(root, file_of(*first))
+        ingest(lake)
+    ids = [record(id=BIG + number, l=[BIG], n=1) for number in range(300)]
+    land(root, file_of(*ids, record(id=0.5, l=[0.5], n=0.5), record(id=7.0, l=[7.0], n=7.0), name="b"))
+    ingest(lake)
+
+    rows = read_by_pyarrow(root)[len(first) :]
+    assert [row["id"] for row in rows] == [*range(BIG, BIG + 300), None, 7]
+    assert [row["l"] for row in rows] == [*[[BIG]] * 300, None, [7]]
+    assert [row["n"] for row in rows] == [*[1.0] * 300, 0.5, 7.0]
+    assert [row["_rescued"] for row in rows if row["_rescued"]] == ['{"id":0.5,"l":[0.5]}']
+    assert lake.ledger.contracts.lossy_widenings() == {"id", "l"}
+    assert whole(lake)
+
+
+def test_one_fraction_takes_no_published_id_out_of_its_column(
+    lake: Lake, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(root, file_of(*[record(day, id=BIG, n=1, l=[{"x": -BIG}]) for day in DAYS]))
+    ingest(lake)
+    land(root, file_of(record(id=7.0, n=1e2, l=[{"x": 2.0}]), record(id=0.5, n=0.5, l=[{"x": 0.5}]), name="b"))
+    ingest(lake)
+
+    assert (types_of(root, "id"), types_of(root, "n")) == ({"int64"}, {"double"})
+    rows = read_by_pyarrow(root)
+    assert [row["id"] for row in rows] == [BIG, BIG, BIG, 7, None]
+    assert [row["n"] for row in rows] == [1.0, 1.0, 1.0, 100.0, 0.5]
+    assert rows[-1]["_rescued"] == '{"id":0.5,"l":[{"x":0.5}]}'
+    assert lake.ledger.views.status().lossy_widenings == {"id", "l"}
+    texts = [verdict.schema.text for verdict in verify(lake, partitions_of(lake))]
+    assert all("because it has integers beyond 2^53" in text and "`lake contract widen id`" in text for text in texts)
+    facts = {column.path: column for column in describe(lake).columns}
+    assert (facts["id"].widening_is_lossy, facts["n"].wants_to_widen) == (True, False)
+    assert whole(lake)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lake_pipeline.usecases.rewrites.widen_columns.rewrite", dies)
+        land(root, file_of(record(id=1.5), name="c"))
+        ingest(lake)  # It does not look into the published files again.
+    assert widen_column(lake, "id").rescued == 3
+    assert lake.ledger.contracts.lossy_widenings() == {"l"}
     assert whole(lake)
 
 
@@ -233,7 +283,7 @@ def test_a_crash_while_a_column_widens_leaves_each_record_once(
 def test_rewriting_that_fails_leaves_everything_as_it_was(
     lake: Lake, root: Path, integers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unavailable(*_: object) -> None:
+    def unavailable(*_: object, **__: object) -> None:
         raise StorageUnavailable("the disk went away")
 
     land(root, file_of(record(n=0.5), name="b"))

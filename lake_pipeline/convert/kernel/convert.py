@@ -51,7 +51,7 @@ def convert(store: ObjectStore, request: ConversionRequest, on_progress: Progres
         with _rare_garbage_collection(), Prefetcher(store, request.options) as reader:
             planned, watch = plan(request.files), OutageWatch()
             reader.expect(planned.large)
-            contract = EvolvingContract(first_contract(store, request, watch), request.widens_from)
+            contract = EvolvingContract(first_contract(store, request, watch), request.widens_from, request.kept)
             while manifest is None:
                 manifest, evidence = _convert_once(store, request, planned, contract, reader, watch, on_progress)
     finally:
@@ -96,7 +96,10 @@ def _convert_once(
     watch: OutageWatch,
     on_progress: Progress | None,
 ) -> tuple[Manifest | None, Evidence]:
-    """No manifest if a column became wider during the pass: the rows before it have the narrower type."""
+    """No manifest if a column became wider during the pass: the rows before it have the narrower type.
+
+    Nor if a wider column turned out to round integers: it gets its type back.
+    """
     before = contract.widenings
     with (
         ThreadPoolExecutor(request.options.workers, thread_name_prefix="convert") as pool,
@@ -109,10 +112,10 @@ def _convert_once(
         except BaseException:
             conversion.discard()
             raise
-    if contract.widenings != before:
+    if contract.widenings != before or contract.take_back(conversion.evidence):
         conversion.discard()
         return None, Evidence()
-    conversion.evidence.wanted_widenings.update(contract.wanted_widenings)
+    contract.add_wishes(conversion.evidence)
     return manifest, conversion.evidence
 
 

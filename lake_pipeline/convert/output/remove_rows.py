@@ -22,12 +22,19 @@ from lake_pipeline.storage.object_store import ObjectStore
 
 
 def remove_rows(
-    store: ObjectStore, key: str, etag: str, file_ids: Collection[int], contract: Contract | None = None
+    store: ObjectStore,
+    key: str,
+    etag: str,
+    file_ids: Collection[int],
+    contract: Contract | None = None,
+    *,
+    may_rescue: bool = False,
 ) -> ReducedPart:
     """Write the file at `key` again without the rows of `file_ids`, as a pending object, one row group in memory.
 
-    With `contract`, its columns get that contract's wider types. If no row remains, nothing is written. Raises
-    `ObjectMissing` or `ObjectChanged` unless the object has the version `etag`, and `StorageUnavailable`.
+    With `contract`, its columns get that contract's wider types; see `rewrite` for `may_rescue`. If no row remains,
+    nothing is written. Raises `ObjectMissing` or `ObjectChanged` unless the object has the version `etag`,
+    `WideningRefused`, and `StorageUnavailable`.
     """
     removed: Counter[int] = Counter()
     rescued: Counter[int] = Counter()
@@ -37,7 +44,9 @@ def remove_rows(
         is_wider = not schema.equals(parquet.schema_arrow)
         try:
             for remaining in _remaining_rows(parquet, pa.array(sorted(file_ids), pa.int64()), removed):
-                table = widened_rows(remaining, schema, contract, rescued) if contract and is_wider else remaining
+                table = remaining
+                if contract and is_wider:
+                    table = widened_rows(remaining, schema, contract, rescued, may_rescue=may_rescue)
                 if target is None:
                     target = ParquetObject(store, key, schema)
                 target.write(spans_of([table]))

@@ -1,7 +1,7 @@
 """Rewrite one published Parquet file with wider types: the same rows in the same order, some integers as doubles.
 
-Callers decide when to do this; nothing becomes visible here. An integer that a double can't hold exactly goes to
-`_rescued`, as if the column had been wide from the start.
+Callers decide when to do this; nothing becomes visible here. If a person asked for it, an integer that a double can't
+hold exactly goes to `_rescued`, as if the column had been wide from the start. Otherwise nothing is rewritten.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from lake_pipeline.contract.rescue import EXACT_INT, add_rescued
 from lake_pipeline.contract.shapes import Kind, Shape
 from lake_pipeline.contract.widening import wider_type
 from lake_pipeline.convert.parquet import ParquetObject, spans_of
+from lake_pipeline.errors import WideningRefused
 from lake_pipeline.model.manifest import RewrittenPart
 from lake_pipeline.storage.object_store import ObjectStore
 
 Mask = npt.NDArray[np.bool_]
 
 
-def rewrite(store: ObjectStore, key: str, etag: str, contract: Contract) -> RewrittenPart | None:
+def rewrite(store: ObjectStore, key: str, etag: str, contract: Contract, *, may_rescue: bool) -> RewrittenPart | None:
     """Write the file at `key` again with the wider types of `contract`, as a pending object, one row group in memory.
 
-    None if no column is narrower. Raises `ObjectMissing` or `ObjectChanged` unless the object has the version `etag`,
-    and `StorageUnavailable`.
+    None if no column is narrower. Raises `WideningRefused` if values would go to `_rescued` and may not,
+    `ObjectMissing` or `ObjectChanged` unless the object has the version `etag`, and `StorageUnavailable`.
     """
     with store.open(key, etag=etag) as stream, pq.ParquetFile(stream) as parquet:
         schema = widened_schema(parquet.schema_arrow, contract)
@@ -39,7 +40,7 @@ def rewrite(store: ObjectStore, key: str, etag: str, contract: Contract) -> Rewr
             return None
         rescued: Counter[int] = Counter()
         groups = (
-            widened_rows(parquet.read_row_group(number), schema, contract, rescued)
+            widened_rows(parquet.read_row_group(number), schema, contract, rescued, may_rescue=may_rescue)
             for number in range(parquet.num_row_groups)
         )
         target = ParquetObject(store, key, schema)
@@ -60,20 +61,31 @@ def widened_schema(schema: pa.Schema, contract: Contract) -> pa.Schema:
     )
 
 
-def widened_rows(table: pa.Table, schema: pa.Schema, contract: Contract, rescued: Counter[int]) -> pa.Table:
-    """The rows with the types of `schema`; `rescued` counts by file_id those whose first value was rescued."""
+def widened_rows(
+    table: pa.Table, schema: pa.Schema, contract: Contract, rescued: Counter[int], *, may_rescue: bool
+) -> pa.Table:
+    """The rows with the types of `schema`; `rescued` counts by file_id those whose first value was rescued.
+
+    Raises `WideningRefused` if a value would go to `_rescued`, unless it `may_rescue`.
+    """
     table = table.combine_chunks()
     columns = {column.name: column for column in contract.columns}
     texts: dict[int, str | None] = {}
+    refused: set[str] = set()
     arrays = dict(zip(table.column_names, table.columns, strict=True))
     for field in schema:
         if not arrays[field.name].type.equals(field.type):
             values = _whole(arrays[field.name])
             inexact = _inexact(values, field.type)
+            if not may_rescue and inexact.any():
+                refused.add(show_path(columns[field.name].path))
+                continue
             for row in np.flatnonzero(inexact).tolist():
                 text = texts[row] if row in texts else arrays["_rescued"][row].as_py()
                 texts[row] = _with_value(text, columns[field.name], values[row].as_py())
             arrays[field.name] = _without(values, inexact).cast(field.type)
+    if refused:
+        raise WideningRefused(refused)
     if texts:
         _count(rescued, table, texts)
         arrays["_rescued"] = _replaced(_whole(arrays["_rescued"]), texts)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import ALL, Evidence, Seen
-from lake_pipeline.contract.rescue import Number
+from lake_pipeline.contract.rescue import EXACT_INT, Number
 from lake_pipeline.contract.shapes import Kind
 
 Misfits = Mapping[int, Mapping[str, str]]
@@ -40,7 +40,10 @@ def collect_evidence(flat: pa.RecordBatch, contract: Contract, misfits: Misfits)
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a rescued value, by its JSON type; `number` is one that no column holds exactly."""
+    """The kind of a rescued value, by its JSON type; `number` is one that no column holds exactly.
+
+    A list with an integer that no double holds is of the kind `int`: that is why a list of doubles does not hold it.
+    """
     match value:
         case Number():
             return "number"
@@ -53,9 +56,17 @@ def kind_of(value: Any) -> str:
         case str():
             return Kind.STRING.value
         case list():
-            return Kind.LIST.value
+            return Kind.INT.value if _has_large_integer(value) else Kind.LIST.value
         case _:
             return Kind.STRUCT.value
+
+
+def _has_large_integer(value: Any) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return any(map(_has_large_integer, value))
+    return type(value) is int and abs(value) > EXACT_INT
 
 
 def _note_misfits(

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from lake_pipeline.contract.contract import Contract
-from lake_pipeline.contract.evidence import MAX_PATH_LENGTH
+from lake_pipeline.contract.evidence import MAX_PATH_LENGTH, Evidence
 from lake_pipeline.contract.exact_json import MAX_NESTING, MAX_OBJECTS, decode, nesting, objects, with_sources
 from lake_pipeline.contract.inference import infer
 from lake_pipeline.contract.paths import Path, parse_path, show_path
@@ -41,14 +41,18 @@ class MalformedRecord(RejectedRecord):
 class EvolvingContract:
     """The contract of a conversion while it runs, shared by its threads: columns are added and become wider.
 
-    Columns older than the contract version `widens_from` keep their type: too many published files have them.
-    `widenings` counts how often a column became wider: rows converted before have the narrower type.
-    `wanted_widenings` are the columns that could not be widened: path as text → the shape that would hold the values.
+    Columns older than the contract version `widens_from` keep their type: too many published files have them. So do
+    the columns at the paths `kept`, which hold integers that no double holds. `widenings` counts how often a column
+    became wider: rows converted before have the narrower type. `wanted_widenings` are the columns that could not be
+    widened: path as text → the shape that would hold the values.
     """
 
-    def __init__(self, contract: Contract, widens_from: int = 0) -> None:
+    def __init__(self, contract: Contract, widens_from: int = 0, kept: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
         self._widens_from = widens_from
+        self._first = contract
+        self._kept = set(kept)
+        self._widened_paths: set[str] = set()
         self.current = contract
         self.widenings = 0
         self.wanted_widenings: dict[str, Shape] = {}
@@ -62,7 +66,11 @@ class EvolvingContract:
             return self.current
 
     def _widened(self, contract: Contract, wider_shapes: Mapping[Path, Shape], seen: Shape) -> Contract:
-        allowed = [path for path in wider_shapes if contract.since(path) >= self._widens_from]
+        allowed = [
+            path
+            for path in wider_shapes
+            if contract.since(path) >= self._widens_from and show_path(path) not in self._kept
+        ]
         for path in wider_shapes.keys() - set(allowed):
             path_text = show_path(path)
             if len(path_text) <= MAX_PATH_LENGTH:
@@ -70,7 +78,25 @@ class EvolvingContract:
                     self.wanted_widenings.get(path_text, wider_shapes[path]), wider_shapes[path]
                 )
         self.widenings += bool(allowed)
+        self._widened_paths.update(map(show_path, allowed))
         return contract.widened(allowed, seen)
+
+    def add_wishes(self, evidence: Evidence) -> None:
+        """Add the columns that could not be widened to the evidence of the rows."""
+        evidence.wanted_widenings.update(self.wanted_widenings)
+        evidence.lossy_widenings |= self.wanted_widenings.keys() & self._kept
+
+    def take_back(self, evidence: Evidence) -> bool:
+        """Take back the widenings that took integers out of their columns, by the `evidence` of all rows.
+
+        True if there were any: the rows must be converted again, from the first contract.
+        """
+        lossy = evidence.integers_outside(self._widened_paths)
+        if lossy:
+            self._kept |= lossy
+            self._widened_paths.clear()
+            self.current = self._first
+        return bool(lossy)
 
 
 @dataclass(kw_only=True)

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
+from lake_pipeline.contract.paths import show_path
 from lake_pipeline.contract.widening import wider
 from lake_pipeline.convert.block_values import Counts
 from lake_pipeline.convert.kernel.convert import first_contract
@@ -104,6 +105,9 @@ class _ShardedConversion:
         self._rounds = 0
         self._shards: dict[int, Shard] = {}
         self._reports: dict[int, ShardReport] = {}
+        self._first = self.contract
+        self._kept = request.kept
+        self._widened: set[str] = set()
 
     def run(self, files: Sequence[RawFile], shard_bytes: int) -> tuple[Manifest, Evidence]:
         ranges = self._ranges(files, shard_bytes)
@@ -141,7 +145,9 @@ class _ShardedConversion:
         """Convert shards until the parts of all remaining reports fit one contract."""
         self._shards.update((shard.number, shard) for shard in shards)
         while shards:
-            request = replace(self._request, contract=self.contract, shard=f"-{self._rounds}" if self._rounds else "")
+            request = replace(
+                self._request, contract=self.contract, kept=self._kept, shard=f"-{self._rounds}" if self._rounds else ""
+            )
             self._rounds += 1
             answers = self._run_shards(_convert, request, shards, activity="converting", on_progress=self._on_progress)
             reports = [ShardReport.from_json(answer["report"]) for answer in answers if "report" in answer]
@@ -150,13 +156,32 @@ class _ShardedConversion:
                 if "error" in answer:
                     raise error_from_json(answer["error"])
             self.contract = _union(self.contract, self._ordered())
+            self._note_widened()
             outdated = [report for report in self._ordered() if not _fits(report.contract, self.contract)]
+            if self._take_back(outdated):
+                outdated = self._ordered()
             if outdated:
                 log.info(
                     "%d of %d shards are converted again with the merged contract", len(outdated), len(self._shards)
                 )
             self._discard(outdated)
             shards = [self._shards[report.shard] for report in outdated]
+
+    def _note_widened(self) -> None:
+        """Record which columns have a wider type in the union than in the first contract, or in that of some shard."""
+        contracts = [self._first, *(report.contract for report in self._ordered())]
+        narrow = [column.path for contract in contracts for column in contract.narrower_than(self.contract)]
+        self._widened.update(map(show_path, narrow))
+
+    def _take_back(self, outdated: list[ShardReport]) -> bool:
+        """Take back the widenings that took integers out of their columns; see `EvolvingContract.take_back`."""
+        current = [report for report in self._ordered() if report not in outdated]
+        lossy = {path for report in current for path in report.evidence.integers_outside(self._widened)}
+        if lossy:
+            self._kept |= lossy
+            self._widened.clear()
+            self.contract = self._first
+        return bool(lossy)
 
     def _ordered(self) -> list[ShardReport]:
         return [self._reports[number] for number in sorted(self._reports)]

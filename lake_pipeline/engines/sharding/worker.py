@@ -112,7 +112,7 @@ def convert_shard(store: ObjectStore, request: ConversionRequest, shard: Shard) 
 def _convert_range(store: ObjectStore, request: ConversionRequest, shard: Shard) -> ShardReport:
     """Repeats the range if a column became wider meanwhile, as the kernel does with a whole batch."""
     assert request.contract is not None
-    contract = EvolvingContract(request.contract, request.widens_from)
+    contract = EvolvingContract(request.contract, request.widens_from, request.kept)
     while True:
         before = contract.widenings
         with (
@@ -129,8 +129,8 @@ def _convert_range(store: ObjectStore, request: ConversionRequest, shard: Shard)
                     raise
                 report = _empty_report(shard, contract)
                 report.failed = error_outcome(error, shard.files[0])
-        if contract.widenings == before:
-            report.evidence.wanted_widenings.update(contract.wanted_widenings)
+        if contract.widenings == before and not contract.take_back(report.evidence):
+            contract.add_wishes(report.evidence)
             return report
         output.discard()
 

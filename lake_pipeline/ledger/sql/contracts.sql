@@ -71,12 +71,14 @@ ORDER BY first_seen_at, path, path_evidence.rows DESC;
 
 -- name: requested_widenings
 -- Columns that received fractions and wait for `lake contract widen`.
-SELECT path, shape, requested_at, CAST(batch_id AS text) AS batch_id FROM requested_widening ORDER BY path;
+SELECT path, shape, is_lossy, requested_at, CAST(batch_id AS text) AS batch_id FROM requested_widening ORDER BY path;
 
 -- name: request_widening
 -- Records that a column received fractions.
-INSERT INTO requested_widening (path, shape, batch_id) VALUES (:path, CAST(:shape AS json), CAST(:batch_id AS uuid))
-ON CONFLICT (path) DO UPDATE SET shape = excluded.shape;
+INSERT INTO requested_widening (path, shape, is_lossy, batch_id)
+VALUES (:path, CAST(:shape AS json), :is_lossy, CAST(:batch_id AS uuid))
+ON CONFLICT (path) DO UPDATE SET
+    shape = excluded.shape, is_lossy = requested_widening.is_lossy OR excluded.is_lossy;
 
 -- name: remove_requested_widenings
 -- Removes the requests for columns that hold fractions now.

@@ -22,6 +22,7 @@ from lake_pipeline.errors import (
     FilesMoved,
     LakeError,
     VersionsMoved,
+    WideningRefused,
     WorkersLost,
     is_outage,
 )
@@ -194,8 +195,11 @@ def _convert_and_record(
     """
     lost: DataFileLost | None = None
     may_widen = True
-    for _ in range(MAX_CONVERSION_ATTEMPTS):
-        report = transaction.convert(_request(transaction, may_widen=may_widen), on_progress)
+    kept = transaction.repeated(transaction.lake.ledger.contracts.lossy_widenings)
+    attempts = MAX_CONVERSION_ATTEMPTS
+    while attempts:
+        attempts -= 1
+        report = transaction.convert(_request(transaction, may_widen=may_widen, kept=kept), on_progress)
         check_outcomes(transaction.lake, report.manifest.files)
         try:
             version = record_with_rewrites(
@@ -205,6 +209,12 @@ def _convert_and_record(
                 report.evidence,
                 limit=transaction.lake.rewrite_bytes,
             )
+        except WideningRefused as error:
+            transaction.discard_pending()
+            kept |= error.paths
+            # Not one of the attempts: each such time another column is kept, so it ends.
+            attempts += 1
+            log.info("Batch %s is converted again: %s", transaction.claim.batch_id, error)
         except (ContractMoved, FilesMoved, DataFileLost) as error:
             if isinstance(error, DataFileLost):
                 if not may_widen:
@@ -220,7 +230,7 @@ def _convert_and_record(
     raise conflict
 
 
-def _request(transaction: PublicationTransaction, *, may_widen: bool) -> ConversionRequest:
+def _request(transaction: PublicationTransaction, *, may_widen: bool, kept: frozenset[str]) -> ConversionRequest:
     lake = transaction.lake
     contract = transaction.repeated(lake.ledger.contracts.latest)
     narrowest = transaction.repeated(partial(widens_from, lake, contract)) if may_widen else _next_version(contract)
@@ -230,6 +240,7 @@ def _request(transaction: PublicationTransaction, *, may_widen: bool) -> Convers
         contract=contract,
         options=lake.options,
         widens_from=narrowest,
+        kept=kept,
         lake_id=transaction.repeated(lake.ledger.identity.read).lake_id,
     )
 

@@ -30,7 +30,10 @@ MAX_WIDENING_ATTEMPTS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class WidenResult:
-    """The types of the column before and after, as text, and the data files and rows that were rewritten for it."""
+    """The types of the column before and after, as text, and the data files and rows that were rewritten for it.
+
+    `rescued` rows got their first value in `_rescued`, an integer that no double holds.
+    """
 
     batch_id: str
     column: str
@@ -40,6 +43,7 @@ class WidenResult:
     contract_version: int
     files: int
     rows: int
+    rescued: int
 
 
 def widen_column(lake: Lake, path_text: str) -> WidenResult:
@@ -77,6 +81,7 @@ def _widen(lake: Lake, column: Column, contract: Contract) -> WidenResult:
         contract_version=version,
         files=len(rewritten),
         rows=sum(part.rows for part in rewritten),
+        rescued=sum(sum(part.rescued_by_file.values()) for part in rewritten),
     )
 
 

@@ -16,12 +16,12 @@ from lake_pipeline.contract.compatibility import can_read
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.paths import show_path
 from lake_pipeline.errors import LakeError
-from lake_pipeline.escaping.shell import shell_word
 from lake_pipeline.ledger.curated import CuratedFile, PartitionAccount
 from lake_pipeline.model.partitions import PartitionKey
 from lake_pipeline.usecases.checks.expectations import expectations
 from lake_pipeline.usecases.checks.verdicts import PartitionVerdicts, Verdict
 from lake_pipeline.usecases.lake import Lake
+from lake_pipeline.usecases.reports.widening import why_narrow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,8 @@ def verify(lake: Lake, partitions: Collection[PartitionKey]) -> list[PartitionVe
     accounts = lake.ledger.curated.accounts(partitions)
     expected = expectations(lake, accounts)
     contract = lake.ledger.contracts.latest()
-    requested = frozenset(lake.ledger.contracts.requested_widenings())
+    lossy = lake.ledger.contracts.lossy_widenings()
+    requested = {path: path in lossy for path in lake.ledger.contracts.requested_widenings()}
     files: dict[PartitionKey, list[CuratedFile]] = {partition: [] for partition in partitions}
     for file in lake.ledger.curated.files(partitions):
         files[file.partition].append(file)
@@ -59,7 +60,7 @@ def _verify_partition(
     expected: Mapping[str, Verdict],
     files: list[CuratedFile],
     contract: Contract | None,
-    requested: Collection[str],
+    requested: Mapping[str, bool],
 ) -> PartitionVerdicts:
     footers = [_read_footer(lake, file) for file in files]
     return PartitionVerdicts(
@@ -91,8 +92,8 @@ def _check_row_count(footers: list[_Footer]) -> Verdict:
     return Verdict(passed=not wrong, text=text, facts={"footer_rows": rows, "files": len(footers)})
 
 
-def _check_schema(footers: list[_Footer], contract: Contract | None, requested: Collection[str]) -> Verdict:
-    """`requested` are the paths of columns that got fractions and were not widened."""
+def _check_schema(footers: list[_Footer], contract: Contract | None, requested: Mapping[str, bool]) -> Verdict:
+    """`requested` are the paths of columns that got fractions and were not widened → whether doubles would round."""
     if contract is None:
         return Verdict(passed=not footers, text="There is no contract yet")
     expected = contract.arrow_schema()
@@ -113,8 +114,7 @@ def _check_schema(footers: list[_Footer], contract: Contract | None, requested: 
     return Verdict(
         passed=True,
         warns=True,
-        text=f"{text}. Columns of integers got fractions, which are kept in _rescued; to store them in their columns "
-        f"run {' and '.join(f'`lake contract widen {shell_word(path)}`' for path in narrow)}",
+        text=f"{text}. {' '.join(why_narrow(path, is_lossy=requested[path]) for path in narrow)}",
         facts={**facts, "wanted_widenings": ", ".join(narrow)},
     )
 

@@ -25,8 +25,8 @@ class PathFacts:
 
     `kinds` maps kinds of values to rows, the most frequent first; `share` is the ratio of rows with a value, 0 to 1.
     `column`, `type` and `since` (a contract version) are None if the path has no column; its values are then in
-    `_rescued`. `conflicts` are the kinds that do not fit the column. If `wants_to_widen`, `lake contract widen` would
-    move its fractions from `_rescued` into the column.
+    `_rescued`. `conflicts` are the kinds that do not fit the column. If `wants_to_widen`, it got fractions and was not
+    widened; if `widening_is_lossy` because it has integers that no double holds.
     """
 
     path: str
@@ -41,6 +41,7 @@ class PathFacts:
     last_seen_at: datetime | None
     conflicts: tuple[str, ...]
     wants_to_widen: bool
+    widening_is_lossy: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,8 @@ def describe(lake: Lake) -> ContractFacts:
     for evidence in lake.ledger.contracts.evidence():
         seen.setdefault(evidence.path, []).append(evidence)
     rows = sum(evidence.rows for evidence in seen.pop(ALL, []))
-    requested = lake.ledger.contracts.requested_widenings()
+    requested = dict.fromkeys(lake.ledger.contracts.requested_widenings(), False)
+    requested |= dict.fromkeys(lake.ledger.contracts.lossy_widenings(), True)
     columns = {show_path(column.path): column for column in contract.columns}
     untyped = [show_path(path) for path, shape in contract.root.leaves() if shape.storable is None]
     others = dict.fromkeys([*untyped, *seen])
@@ -138,7 +140,7 @@ def _version(lake: Lake, version: int, newest: int) -> Contract | None:
 
 
 def _facts(
-    path: str, column: Column | None, seen: Sequence[PathEvidence], rows: int, requested: Mapping[str, object]
+    path: str, column: Column | None, seen: Sequence[PathEvidence], rows: int, requested: Mapping[str, bool]
 ) -> PathFacts:
     kinds = {evidence.kind: evidence.rows for evidence in sorted(seen, key=lambda evidence: -evidence.rows)}
     first = min(seen, key=lambda evidence: evidence.first_seen_at, default=None)
@@ -156,6 +158,7 @@ def _facts(
         last_seen_at=last.last_seen_at if last else None,
         conflicts=tuple(kind for kind in kinds if column and kind not in _fitting(column.shape.kind)),
         wants_to_widen=path in requested,
+        widening_is_lossy=requested.get(path, False),
     )
 
 

@@ -32,8 +32,9 @@ def record_with_rewrites(
     """Pass the point of no return with `manifest`, completed; returns the contract version in force.
 
     Older versions that are replaced lose their rows in the same manifest. `limit` bounds the bytes that are rewritten
-    to widen columns; None for no limit. Raises what `ledger.publication.record_manifest` does: `FilesMoved` only
-    after many attempts, and `ContractMoved` also above the limit.
+    to widen columns; None for no limit, and then integers may go to `_rescued`: a person asked for it. Raises what
+    `ledger.publication.record_manifest` does: `FilesMoved` only after many attempts, `ContractMoved` also above the
+    limit, and `WideningRefused`.
     """
     rewrites = _Rewrites(transaction, manifest, contract, limit)
     lake = transaction.lake
@@ -61,8 +62,8 @@ class _Rewrites:
         self._manifest = manifest
         self._contract = contract
         self._limit = limit
-        self._removal = RowRemoval(transaction)
-        self._widening = ColumnWidening(transaction, contract)
+        self._removal = RowRemoval(transaction, may_rescue=limit is None)
+        self._widening = ColumnWidening(transaction, contract, may_rescue=limit is None)
 
     def complete(self, *, hold_commits: bool) -> Manifest:
         # In this order: whatever is published between two of these queries is then seen by the later ones, or by the

@@ -19,7 +19,8 @@ from lake_pipeline.usecases.rewrites.pending_parts import PendingParts
 class RowRemoval:
     """The files that one batch rewrites without the rows of some raw files."""
 
-    def __init__(self, transaction: PublicationTransaction) -> None:
+    def __init__(self, transaction: PublicationTransaction, *, may_rescue: bool = False) -> None:
+        self._may_rescue = may_rescue
         self._lake = transaction.lake
         self._claim = transaction.claim
         self._file_ids: frozenset[int] = frozenset()
@@ -59,7 +60,8 @@ class RowRemoval:
 
     def _rewrite_curated(self, version: Version) -> ReducedPart:
         key, etag = version
-        return remove_rows(self._lake.store, key, etag, self._file_ids, self._contract)
+        store, file_ids = self._lake.store, self._file_ids
+        return remove_rows(store, key, etag, file_ids, self._contract, may_rescue=self._may_rescue)
 
     def _rewrite_quarantine(self, version: Version) -> ReducedPart | None:
         """None if no record goes: the ledger only knows the batch of a quarantine file, not whose records it has."""

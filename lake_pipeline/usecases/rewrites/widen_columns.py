@@ -2,7 +2,8 @@
 
 All data files must be readable together at every commit, so the rewritten ones are part of the batch's manifest: they
 are published, committed and rolled forward with it. `LAKE_REWRITE_BYTES` bounds them. Above it a column keeps its type,
-fractions are rescued, and the ledger keeps the requested widening for `lake contract widen`.
+fractions are rescued, and the ledger keeps the requested widening for `lake contract widen`. So it does if a published
+integer would be rounded.
 """
 
 from __future__ import annotations
@@ -42,9 +43,13 @@ def check_limit(files: list[CuratedFile], limit: int | None) -> None:
 
 
 class ColumnWidening:
-    """The data files that one batch rewrites with the wider types of `contract`."""
+    """The data files that one batch rewrites with the wider types of `contract`.
 
-    def __init__(self, transaction: PublicationTransaction, contract: Contract) -> None:
+    Integers that no double holds go to `_rescued` if they may, by the command of a person.
+    """
+
+    def __init__(self, transaction: PublicationTransaction, contract: Contract, *, may_rescue: bool) -> None:
+        self._may_rescue = may_rescue
         self._store = transaction.lake.store
         self._contract = contract
         self._parts = PendingParts[RewrittenPart](transaction, "looking for narrow columns in", self._rewrite)
@@ -52,10 +57,11 @@ class ColumnWidening:
     def update(self, files: list[CuratedFile]) -> tuple[RewrittenPart, ...]:
         """Those of `files` that have a narrow column, rewritten.
 
-        Raises `FilesMoved` if another batch is replacing one of them, `DataFileLost` if one is gone, and `LeaseLost`.
+        Raises `WideningRefused` if values would go to `_rescued` and may not, `FilesMoved` if another batch is
+        replacing one of them, `DataFileLost` if one is gone, and `LeaseLost`.
         """
         return self._parts.update({(file.key, file.etag) for file in files})
 
     def _rewrite(self, version: Version) -> RewrittenPart | None:
         key, etag = version
-        return rewrite(self._store, key, etag, self._contract)
+        return rewrite(self._store, key, etag, self._contract, may_rescue=self._may_rescue)

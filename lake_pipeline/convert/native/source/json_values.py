@@ -252,7 +252,7 @@ def read_number(text, at, limit, is_double):
         return _read_any_number(text, begin, is_double)
     if not is_double:
         if byte == POINT:
-            return -1, np.int64(0)
+            return _read_any_number(text, begin, is_double)
         return at, -np.int64(mantissa) if negative else np.int64(mantissa)
     part = 0
     if byte == POINT:
@@ -314,7 +314,9 @@ def _read_any_number(text, at, is_double):
         exponent += -np.int64(power) if down else np.int64(power)
     if not is_double:
         largest = np.uint64(2**63) if negative else np.uint64(2**63 - 1)
-        if not is_integer or mantissa > largest:
+        if not is_integer:
+            mantissa, largest = _whole(mantissa, exponent), EXACT_INT
+        if mantissa > largest:
             return -1, np.int64(0)
         return at, -np.int64(mantissa) if negative else np.int64(mantissa)
     if is_integer and mantissa > EXACT_INT:
@@ -323,6 +325,20 @@ def _read_any_number(text, at, is_double):
     if bits < 0:
         return -1, np.int64(0)
     return at, bits | np.int64(-(2**63)) if negative else bits
+
+
+@compiled
+def _whole(mantissa, exponent):
+    """mantissa x 10^exponent if that is an integer up to 2^53, as in `7.0` and `1e2`; else more than 2^53."""
+    while exponent < 0 and mantissa != 0:
+        if mantissa % _TEN != 0:
+            return EXACT_INT + np.uint64(1)
+        mantissa //= _TEN
+        exponent += 1
+    while exponent > 0 and mantissa != 0 and mantissa <= EXACT_INT:
+        mantissa *= _TEN
+        exponent -= 1
+    return mantissa
 
 
 @compiled
