@@ -71,7 +71,7 @@ def test_discover_ingest_status_and_query_print_json(tmp_path: Path) -> None:
 
     (status,) = lines(lake("status", "--json"))
     facts = ["files", "bytes", "rows", "partitions", "curated_files", "contract_version", "archived"]
-    facts += ["wanted_widenings", "unreadable", "unreadable_entries", "outages"]
+    facts += ["wanted_widenings", "lossy_widenings", "unreadable", "unreadable_entries", "outages"]
     assert list(status) == [*facts, "root", "home", "ledger", "ledger_data"]
     assert (status["root"], status["home"]) == (str(tmp_path / "lake"), str(tmp_path / "home"))
     assert Path(status["ledger_data"], "PG_VERSION").is_file()

@@ -55,6 +55,8 @@ BATCHES: list[list[dict[str, Any]]] = [
     ],
     [
         {"n": 0.5, "l": [None, 2.5], "items": [{"sku": None, "amount": 0.25}], "at": 1770112800000, "price": -5},
+    ],
+    [
         {"n": 2**53 + 1, "order": {"no": "fit"}, "zip": "007", "at": "0001-01-01T00:00:00Z", "price": "1.005"},
         {"n": -7, "mode": "a b/c=d", "nested": [[{"deep": {"er": 1}}]], "user": {"name": "\u0000", "age": 5}},
     ],

@@ -149,7 +149,7 @@ SELECT s3_key, etag, rows, contract_version, removed_commit IS NULL FROM curated
 SELECT file_id, s3_key, etag, lineage.rows FROM lineage JOIN curated_file USING (curated_file_id) ORDER BY 1, 2, 3;
 SELECT s3_key, rows, etag FROM quarantine_file ORDER BY 1;
 SELECT path, kind, rows, first_file, last_file FROM path_evidence ORDER BY 1, 2;
-SELECT path, CAST(shape AS text) FROM requested_widening ORDER BY 1;
+SELECT path, CAST(shape AS text), is_lossy FROM requested_widening ORDER BY 1;
 SELECT version, CAST(contract AS text), batch_id FROM contract_version ORDER BY 1;
 SELECT processing_status, sum(files), sum(rows_published) FROM file_tally GROUP BY 1 HAVING sum(files) <> 0 ORDER BY 1
 """
