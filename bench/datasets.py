@@ -24,8 +24,10 @@ from bench.records import (
     Fate,
     Lines,
     damage,
+    epoch_events,
     events,
     sparse_events,
+    utc_events,
     wide_events,
 )
 
@@ -38,7 +40,10 @@ CHUNK_RECORDS = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """`ratio` is its size relative to `--megabytes`. If `files` is None, files of `file_bytes` each are generated."""
+    """`ratio` is its size relative to `--megabytes`. If `files` is None, files of `file_bytes` each are generated.
+
+    Peers read the date by its position in the text, so they convert it only if `has_iso_dates`.
+    """
 
     name: str
     title: str
@@ -48,6 +53,7 @@ class DataSet:
     file_bytes: int = 0
     dirty: bool = False
     compressed: bool = False
+    has_iso_dates: bool = True
 
     def bytes_of_file(self, total: int) -> int:
         return -(-total // self.files) if self.files else self.file_bytes
@@ -89,7 +95,19 @@ SPARSE = DataSet(
     files=2,
 )
 
-DATA_SETS = {dataset.name: dataset for dataset in (LINES, DIRTY, SMALL, WIDE, SPARSE, GZIP)}
+UTC = DataSet(
+    name="utc", title="NDJSON files with dates like 2024-01-02 03:04:05 UTC", ratio=0.5, lines=utc_events, files=4
+)
+EPOCH = DataSet(
+    name="epoch",
+    title="NDJSON files with dates as epoch text",
+    ratio=0.5,
+    lines=epoch_events,
+    files=4,
+    has_iso_dates=False,
+)
+
+DATA_SETS = {dataset.name: dataset for dataset in (LINES, DIRTY, SMALL, WIDE, SPARSE, GZIP, UTC, EPOCH)}
 
 
 def generated(dataset: DataSet, total_bytes: int, cache: Path) -> tuple[Path, About]:

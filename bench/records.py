@@ -80,6 +80,22 @@ def events(rng: np.random.Generator, count: int) -> list[str]:
     return _formatted(_EVENT, columns)
 
 
+DATE = slice(15, 39)
+"""Where the text of `event_time` is in an event."""
+
+
+def utc_events(rng: np.random.Generator, count: int) -> list[str]:
+    """Order events with dates such as `2024-01-02 03:04:05 UTC`."""
+    return [f"{line[:15]}{line[15:25]} {line[26:34]} UTC{line[DATE.stop :]}" for line in events(rng, count)]
+
+
+def epoch_events(rng: np.random.Generator, count: int) -> list[str]:
+    """Order events with the seconds since 1970 as text."""
+    lines = events(rng, count)
+    seconds = np.array([line[15:34] for line in lines], dtype="datetime64[s]").astype(np.int64).tolist()
+    return [f"{line[:15]}{second}{line[DATE.stop :]}" for line, second in zip(lines, seconds, strict=True)]
+
+
 GROUPS = ("page", "session", "network", "battery", "storage", "audio", "video", "sensor", "billing", "consent")
 PARTS = ("before", "after")
 MEASURES = ("count", "bytes", "mean_ms", "share", "name", "state", "flag", "limit")
