@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lake_pipeline.model.states import FileState
+from lake_pipeline.storage.zones import CURATED
 from lake_pipeline.usecases.lake import Lake
 from lake_pipeline_tests.support.lakes import downloaded, is_sound, published
 
@@ -25,7 +26,7 @@ def assert_intact(lake: Lake, expected_ids: Iterable[int], *, quarantined: Colle
     `quarantined` are the keys of the files that are at fault; every other file of the ledger was published or replaced.
     """
     with tempfile.TemporaryDirectory() as folder:
-        rows = published(downloaded(lake.store, Path(folder)))
+        rows = published(downloaded(lake.store, Path(folder), CURATED))
     assert sorted(row[ID] for row in rows) == sorted(expected_ids)
     assert is_sound(lake)
     files = lake.ledger.views.status().files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -32,10 +33,15 @@ def seaweed_server(folder: Path) -> Iterator[AwsServer]:
     ports = [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}"]
     # These services have fixed ports by default, so that a second server would not start.
     ports += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
-    sizes = ["-volume.max=50", "-master.volumeSizeLimitMB=256"]
+    sizes = ["-volume.max=500", "-master.volumeSizeLimitMB=256"]
+    # Every bucket has volumes of its own, by default seven at once; each test has a bucket.
+    environment = {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
     command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", *ports, *sizes]
     log = folder.with_suffix(".log")
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process,
+    ):
         try:
             server = AwsServer(f"http://127.0.0.1:{s3}")
             _wait(server, process, log)

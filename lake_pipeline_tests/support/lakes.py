@@ -88,9 +88,9 @@ def dying_half_published(lake: Lake) -> Iterator[None]:
         yield
 
 
-def downloaded(store: ObjectStore, folder: Path) -> Path:
-    """`folder` with every visible object of a store."""
-    for info in store.objects(""):
+def downloaded(store: ObjectStore, folder: Path, prefix: str = "") -> Path:
+    """`folder` with the visible objects of a store below `prefix`. A bucket may have keys that a folder can't."""
+    for info in store.objects(prefix):
         path = folder / info.key
         path.parent.mkdir(parents=True, exist_ok=True)
         with store.open(info.key) as stream:
