@@ -154,7 +154,7 @@ def _settings(
 ) -> dict[str, str]:
     """Settings that fit the sample better than the present ones."""
     better: dict[str, str] = {}
-    if dates and not _fits(options.date_field, dates, dates[0].records):
+    if dates and len(options.date_paths) == 1 and not _fits(options.date_field, dates, dates[0].records):
         better["LAKE_DATE_FIELD"] = dates[0].path
     has_mode = parse_path(options.mode_field) in fields
     if modes and not has_mode and 2 * modes[0].records > records:
