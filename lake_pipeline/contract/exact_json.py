@@ -73,6 +73,39 @@ def _sources(text: str, at: int, fields: Any) -> tuple[dict[str, Any], int]:
     return sources, at + 1
 
 
+def value_spans(text: str, fields: Any) -> list[tuple[int, int, Any]]:
+    """Where the values of `fields` are in the object that `text` is: first character, end, and what the tree has there.
+
+    `fields` is a tree: key → anything but a dict, or the tree inside. Values of repeated keys are all in it. Raises
+    ValueError or IndexError if the text is not JSON.
+    """
+    spans: list[tuple[int, int, Any]] = []
+    _span_object(text, _skip_whitespace(text, 0), fields, spans)
+    return spans
+
+
+def _span_object(text: str, at: int, fields: Any, spans: list[tuple[int, int, Any]]) -> int:
+    at = _skip_whitespace(text, at + 1)
+    while text[at] != "}":
+        key, at = _scan_string(text, _skip_whitespace(text, at) + 1, True)
+        start = _skip_whitespace(text, _skip_whitespace(text, at) + 1)
+        inside = fields.get(key)
+        if isinstance(inside, dict) and text[start] == "{":
+            at = _span_object(text, start, inside, spans)
+        else:
+            at = _end_of_value(text, start)
+            if inside is not None and not isinstance(inside, dict):
+                spans.append((start, at, inside))
+        at = _skip_whitespace(text, at)
+        if text[at] == ",":
+            at += 1
+    return at + 1
+
+
+def _end_of_value(text: str, start: int) -> int:
+    return int(_DECODER.raw_decode(text, start)[1])
+
+
 def _skip_whitespace(text: str, at: int) -> int:
     while text[at] in " \t\r\n":
         at += 1

@@ -27,14 +27,27 @@ class Policy(StrEnum):
     FREEZE = "freeze"
 
 
+class Decode(StrEnum):
+    """How a value is decoded before anything else: JSON in a text, values of DynamoDB, Extended JSON of MongoDB."""
+
+    JSON = "json"
+    DYNAMODB = "dynamodb"
+    MONGO = "mongo"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PathRule:
-    """The rule for one path. `pin` is the shape of its column; `policy` also applies to everything inside."""
+    """The rule for one path. `pin` is the shape of its column; `policy` also applies to everything inside.
+
+    `decode` is applied to the value before it is parsed. With `from_text` the pinned column takes texts too.
+    """
 
     policy: Policy | None = None
     pin: Shape | None = None
     rename: str | None = None
     exclude: bool = False
+    decode: Decode | None = None
+    from_text: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -48,6 +61,8 @@ class PathRule:
             "pin": self.pin.to_json() if self.pin is not None else None,
             "rename": self.rename,
             "exclude": self.exclude,
+            "decode": self.decode,
+            "from_text": self.from_text,
         }
 
     @classmethod
@@ -58,6 +73,8 @@ class PathRule:
             pin=Shape.from_json(data["pin"]) if data["pin"] is not None else None,
             rename=data["rename"],
             exclude=data["exclude"],
+            decode=Decode(data["decode"]) if data["decode"] is not None else None,
+            from_text=data["from_text"],
         )
 
 
@@ -77,6 +94,11 @@ class Rules:
     def renamed(self) -> dict[Path, str]:
         """User-defined column names by path."""
         return {path: rule.rename for path, rule in self.paths.items() if rule.rename is not None}
+
+    @cached_property
+    def decodes(self) -> bool:
+        """Whether any value is decoded before records are parsed."""
+        return any(rule.decode is not None or rule.from_text for rule in self.paths.values())
 
     @cached_property
     def excluded(self) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lake_pipeline.contract.naming import name_problem
 from lake_pipeline.contract.paths import Path, parse_path, show_path
-from lake_pipeline.contract.rules import PathRule, Policy, Rules
+from lake_pipeline.contract.rules import Decode, PathRule, Policy, Rules
 from lake_pipeline.contract.shapes import Kind, Shape
 
 _TYPES = {
@@ -24,6 +24,9 @@ _TYPES = {
     "date": Kind.DATE,
     "json": Kind.JSON,
 }
+FROM_TEXT = ("int", "double", "bool", "timestamp")
+"""Types that take texts with the rule `from_text`; `decimal` takes them always."""
+
 _DECIMAL = re.compile(r"decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)")
 _LIMITS = {"max_depth": (1, 64), "max_columns": (1, 10_000), "max_fields": (1, 10_000)}
 """The range of each limit. Parquet readers are not tested with shapes deeper than 64."""
@@ -83,12 +86,13 @@ def _path(text: str) -> Path:
 
 def _rule(data: Mapping[str, Any], text: str) -> PathRule:
     key_path = f"paths.{text!r}"
-    _refuse_unknown(data, {"policy", "type", "rename", "exclude", "keep"}, key_path)
+    _refuse_unknown(data, {"policy", "type", "rename", "exclude", "keep", "decode", "from_text"}, key_path)
     if not data:
         raise ValueError(f"{key_path} is empty")
-    for key in ("exclude", "keep", "rename", "type"):
-        if not isinstance(data.get(key, ""), bool if key == "exclude" and key in data else str):
-            expected = "true or false" if key == "exclude" else "a string"
+    for key in ("exclude", "keep", "rename", "type", "decode", "from_text"):
+        is_flag = key in ("exclude", "from_text")
+        if not isinstance(data.get(key, ""), bool if is_flag and key in data else str):
+            expected = "true or false" if is_flag else "a string"
             raise ValueError(f"{key_path}.{key}: {data[key]!r} is not {expected}")
     if data.get("exclude") and len(data) > 1:
         raise ValueError(f"{key_path} is excluded, so no other rule can apply to it")
@@ -96,13 +100,25 @@ def _rule(data: Mapping[str, Any], text: str) -> PathRule:
         raise ValueError(f'{key_path}.keep: use keep = "json", without a type')
     if "rename" in data and (problem := name_problem(data["rename"])):
         raise ValueError(f"{key_path}.rename: {problem}")
+    _refuse_decoding(data, key_path)
     pinned = data.get("type", data.get("keep"))
     return PathRule(
         policy=_policy(data["policy"], f"{key_path}.policy") if "policy" in data else None,
         pin=_pin(pinned, f"{key_path}.type") if pinned is not None else None,
         rename=data.get("rename"),
         exclude=data.get("exclude", False),
+        decode=Decode(data["decode"]) if "decode" in data else None,
+        from_text=data.get("from_text", False),
     )
+
+
+def _refuse_decoding(data: Mapping[str, Any], key_path: str) -> None:
+    if "decode" in data and data["decode"] not in tuple(Decode):
+        raise ValueError(f"{key_path}.decode: {data['decode']!r} is unknown; use one of {', '.join(Decode)}")
+    if "decode" in data and {"type", "keep"} & data.keys():
+        raise ValueError(f"{key_path} is decoded to columns, so it has no type; give types to the paths inside")
+    if data.get("from_text") and data.get("type") not in FROM_TEXT:
+        raise ValueError(f"{key_path}.from_text needs a type of {', '.join(FROM_TEXT)}")
 
 
 def _rule_to_json(rule: PathRule) -> dict[str, Any]:
@@ -111,6 +127,8 @@ def _rule_to_json(rule: PathRule) -> dict[str, Any]:
         "type": _type_name(rule.pin) if rule.pin is not None else None,
         "rename": rule.rename,
         "exclude": rule.exclude or None,
+        "decode": rule.decode.value if rule.decode is not None else None,
+        "from_text": rule.from_text or None,
     }
     return {key: value for key, value in written.items() if value is not None}
 

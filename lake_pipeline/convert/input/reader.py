@@ -18,6 +18,7 @@ import orjson
 from lake_pipeline.convert.input.decompress import Decoded
 from lake_pipeline.convert.input.framing import blocks, leading_records
 from lake_pipeline.convert.input.records import Records
+from lake_pipeline.convert.parse.decode import Decoder
 from lake_pipeline.convert.parse.tolerant import MalformedRecord, loads
 from lake_pipeline.convert.request import ConversionOptions, Truncated
 from lake_pipeline.errors import (
@@ -122,11 +123,12 @@ def sample(
     Raises the `Outage` that `watch` ends the conversion with.
     """
     chosen = files[:: max(1, -(-len(files) // SAMPLE_FILES))]
+    decoder = Decoder(options.rules) if options.rules.decodes else None
     size = min(SAMPLE_OF_FILE, SAMPLE_BYTES // max(len(chosen), 1))
     with ThreadPoolExecutor(SAMPLE_READERS, thread_name_prefix="sample") as pool:
         for head in pool.map(lambda file: _head(store, file, options, size, watch), chosen):
             for line in chain.from_iterable(records.lines.split(b"\n") for records in head):
-                record = _parse_sample(line)
+                record = _parse_sample(decoder.line(line) if decoder else line)
                 if record is not None:
                     yield record
 

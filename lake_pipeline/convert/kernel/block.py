@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lake_pipeline.convert.block_values import Counts, QuarantinedRecord, Segment
 from lake_pipeline.convert.input.records import line_ends
+from lake_pipeline.convert.parse.decode import Decoder
 from lake_pipeline.convert.partition.assign import KeyDefaults
 
 Index = npt.NDArray[np.int64]
@@ -21,10 +22,11 @@ Index = npt.NDArray[np.int64]
 class Block:
     """The segments of a block as one, addressed by the position of a record in the whole."""
 
-    def __init__(self, segments: list[Segment], key_defaults: list[KeyDefaults]) -> None:
+    def __init__(self, segments: list[Segment], key_defaults: list[KeyDefaults], decoder: Decoder | None) -> None:
         self.key_defaults = key_defaults
         self._segments = segments
-        self.lines = b"".join(segment.records.lines for segment in segments)
+        lines = b"".join(segment.records.lines for segment in segments)
+        self.lines = lines if decoder is None else decoder.lines(lines)
         sizes = np.array([segment.records.count for segment in segments], dtype=np.int64)
         self.count = int(sizes.sum())
         self.starts = np.cumsum(sizes) - sizes

@@ -22,6 +22,7 @@ from lake_pipeline.convert.kernel.block import Block, Index
 from lake_pipeline.convert.kernel.file_outcome import is_refused
 from lake_pipeline.convert.parquet import Batch, DenseBatch, Span, sparse_copy
 from lake_pipeline.convert.parse.cast import CastTable, cast_columns
+from lake_pipeline.convert.parse.decode import Decoder
 from lake_pipeline.convert.parse.evidence import Misfits, collect_evidence, kind_of
 from lake_pipeline.convert.parse.fast.parser import FastResult, parse_fast, slots_per_record
 from lake_pipeline.convert.parse.flatten import flatten, rescued_texts, rescued_values, values_at
@@ -99,12 +100,14 @@ class BlockConverter:
         self._contract = contract
         self._options = options
         self._assigner = PartitionAssigner(options)
+        self._decoder = Decoder(options.rules) if options.rules.decodes else None
         self._day_paths = options.date_paths
         self._mode_path = parse_path(options.mode_field)
 
     def convert(self, segments: list[Segment], *, whole_files: bool) -> ConvertedBlock:
         """Convert a block. With `whole_files`, it leaves out rows of files with too many malformed records."""
-        block = Block(segments, [self._assigner.key_defaults(segment.file.key) for segment in segments])
+        defaults = [self._assigner.key_defaults(segment.file.key) for segment in segments]
+        block = Block(segments, defaults, self._decoder)
         converted = ConvertedBlock(counts=block.counts())
         waiting: list[_ParsedRows] = []
         is_split = False

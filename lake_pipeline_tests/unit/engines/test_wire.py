@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 
-from lake_pipeline.contract.rules import PathRule, Policy, Rules
+from lake_pipeline.contract.rules import Decode, PathRule, Policy, Rules
 from lake_pipeline.contract.shapes import Kind, Shape
 from lake_pipeline.convert.request import ConversionOptions, ConversionRequest, Truncated
 from lake_pipeline.engines.wire import (
@@ -40,6 +40,8 @@ OPTIONS = ConversionOptions(
         paths={
             ("a", "b.c"): PathRule(policy=Policy.RESCUE, pin=Shape(Kind.DECIMAL, digits=(12, 3)), rename="x"),
             ("d",): PathRule(exclude=True),
+            ("e",): PathRule(decode=Decode.MONGO),
+            ("f",): PathRule(pin=Shape(Kind.INT), from_text=True),
         },
     ),
     max_bad_share=0.25,
