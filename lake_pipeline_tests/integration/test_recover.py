@@ -312,6 +312,49 @@ def test_a_snapshot_that_was_dropped_after_the_dump_is_dropped(
     assert lake.ledger.snapshots.all() == []
 
 
+def test_the_plan_drops_a_snapshot_whose_files_were_replaced_after_the_dump_too(
+    ingested: Lake, ledger_url: str, ledgers: Ledgers
+) -> None:
+    create_snapshot(ingested, "dropped", Selection())
+    old = dump(ingested, ledger_url, ledgers)
+    rebuild(ingested, {file.partition for file in ingested.ledger.curated.files()})
+    drop_snapshot(ingested, "dropped")
+    steps = recovered(replace(ingested, ledger=old))
+    assert Action.DROP in actions(steps)
+    assert old.snapshots.all() == []
+
+
+def test_originals_that_were_copied_back_are_no_new_files(ingested: Lake, root: Path, ledgers: Ledgers) -> None:
+    land(root, {"2026/week06/live.json": ndjson(*rows("new", 3))})
+    ingest(ingested)
+    before = published(root)
+    shutil.copytree(root / ARCHIVE, root, dirs_exist_ok=True)
+    (root / "2026/week06/live.json").unlink()  # the older version: it would count as uploaded again
+    assert any("~" in path.name for path in root.glob("2026/**/*")), "a copy has its name in the archive"
+
+    lake = replace(ingested, ledger=ledgers(None))
+    recovered(lake)
+
+    assert ingest(lake) == []
+    assert published(root) == before
+
+
+def test_an_older_version_that_was_copied_back_counts_as_uploaded_again(
+    ingested: Lake, root: Path, ledgers: Ledgers
+) -> None:
+    before = published(root)
+    land(root, {"2026/week06/live.json": ndjson(*rows("new", 3))})
+    ingest(ingested)
+    shutil.copy2(root / ARCHIVE / "2026/week06/live.json", root / "2026/week06/live.json")
+
+    lake = replace(ingested, ledger=ledgers(None))
+    assert Action.REGISTER in actions(recovered(lake))
+    ingest(lake)
+
+    assert published(root) == before
+    assert is_sound(lake)
+
+
 def test_a_missing_commit_is_a_finding_and_is_written_again(ingested: Lake, root: Path) -> None:
     (root / commit_key(1)).unlink()
     [finding] = Audit(lake=ingested).findings()

@@ -6,7 +6,7 @@ An original is never deleted here, whatever is wrong: it is the only copy of wha
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 from lake_pipeline.ledger.archive import ArchiveTask
@@ -37,6 +37,9 @@ def archive_steps(lake: Lake, history: History, *, apply: bool, adopting: bool) 
     for key, infos, originals in merge_by_key(
         objects, _planned_key, history.originals(), lambda original: original.archive_key
     ):
+        moved = _landed_under_archive_name(lake, key, originals[-1]) if originals else None
+        if moved is not None:
+            yield _archive_again(lake, originals[-1], moved)
         if not originals:
             yield _return(lake, infos[0])
         elif infos and adopting:
@@ -44,8 +47,6 @@ def archive_steps(lake: Lake, history: History, *, apply: bool, adopting: bool) 
             adopted.append(originals[-1].file_id)
             if apply and infos[0].key != key:
                 lake.ledger.archive.change_key(originals[-1].file_id, infos[0].key)
-        elif not infos and (moved := _landed_under_archive_name(lake, key, originals[-1])) is not None:
-            yield _archive_again(lake, originals[-1], moved)
         if apply and len(adopted) >= PAGE_FILES:
             lake.ledger.archive.mark_archived(adopted)
             adopted.clear()
@@ -55,10 +56,12 @@ def archive_steps(lake: Lake, history: History, *, apply: bool, adopting: bool) 
         yield Step(action=Action.ADOPT, key=zones.ARCHIVE, reason=f"{total:,} originals are in the archive")
 
 
-def landing_steps(lake: Lake, history: History, *, apply: bool, returned: int) -> Iterator[Step]:
+def landing_steps(
+    lake: Lake, history: History, *, apply: bool, returned: int, leaving: Collection[str]
+) -> Iterator[Step]:
     """Converted originals in the landing zones are archived again; the other files there are registered.
 
-    `returned` counts originals that a plan would move there.
+    `returned` counts originals that a plan would move there, `leaving` are keys that it would move away.
     """
     objects = external_sorted(landing_objects(lake.store, Skips().report), lambda info: info.key)
     files: Iterator[CommittedFile | AuditedFile] = heapq.merge(
@@ -66,7 +69,7 @@ def landing_steps(lake: Lake, history: History, *, apply: bool, returned: int) -
     )
     unregistered = returned
     for key, infos, versions in merge_by_key(objects, lambda info: info.key, files, lambda file: file.key):
-        if infos:
+        if infos and key not in leaving:
             same = [file for file in versions if file.etag == infos[0].etag]
             is_raw = zones.lane_of(key) is not None and lake.key_filter.skip_reason(key) is None
             unregistered += not same and is_raw
@@ -74,6 +77,8 @@ def landing_steps(lake: Lake, history: History, *, apply: bool, returned: int) -
             original = _converted([file for file in committed if file.etag == infos[0].etag])
             if original is not None and _belongs_in_archive(lake, original, committed):
                 yield _archive_again(lake, original, key)
+            elif original is not None:
+                unregistered += max(versions, key=lambda file: file.file_id).etag != original.etag
     registered = discover(lake).new if apply else unregistered
     if registered:
         yield Step(
@@ -125,7 +130,7 @@ def _landing_key(archive_key: str) -> str:
 
 
 def _landed_under_archive_name(lake: Lake, archive_key: str, original: Original) -> str | None:
-    """The key in a landing zone if the original was moved back there under its name in the archive."""
+    """The key in a landing zone if the original was moved or copied there under its name in the archive."""
     key = archive_key.removeprefix(zones.ARCHIVE)
     if key == original.key or zones.lane_of(key) is None:
         return None
@@ -137,7 +142,7 @@ def _archive_again(lake: Lake, original: Original, landed: str) -> Step:
     return Step(
         action=Action.ARCHIVE,
         key=landed,
-        reason=f"its rows are published; it is moved to {original.archive_key}",
+        reason=f"it was converted already; it is moved to {original.archive_key}",
         run=partial(_archive, lake, original, landed),
     )
 

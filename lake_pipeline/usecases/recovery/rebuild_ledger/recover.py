@@ -60,19 +60,21 @@ def _steps(lake: Lake, *, apply: bool, on_progress: Callable[[int], None] | None
     yield from take_back_steps(lake, lost)
     commits = without(commits_of(lake.store, missing), lost)
     yield from replay_steps(lake, commits, pending, apply=apply, on_progress=on_progress)
-    yield from snapshot_steps(lake)
+    yield from snapshot_steps(lake, () if apply else without(commits_of(lake.store, missing), lost))
     lacking: dict[PartitionKey, str] = {}
     with History(without(commits_of(lake.store, stored), lost), pending) as history:
         # After a replay no pending object is needed any more.
         to_publish = frozenset[tuple[str, str]]() if apply else history.explained
         yield from published_steps(lake, history, to_publish, lacking.setdefault)
         adopting = bool(missing) or bool(lake.ledger.archive.pending(limit=1))
-        returned = 0
+        returned, leaving = 0, set[str]()
         for step in archive_steps(lake, history, apply=apply, adopting=adopting):
             returned += not apply and step.action is Action.RETURN
+            if step.action is Action.ARCHIVE:
+                leaving.add(step.key)
             yield step
         yield from _pending_steps(lake, to_publish)
-        yield from landing_steps(lake, history, apply=apply, returned=returned)
+        yield from landing_steps(lake, history, apply=apply, returned=returned, leaving=leaving)
     yield from _rebuilds(lake, lacking)
     if apply:
         yield from _left(lake)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 
 from lake_pipeline.ledger.snapshots import Snapshot
+from lake_pipeline.model.commit import Commit
 from lake_pipeline.model.snapshot_record import SnapshotRecord
 from lake_pipeline.storage import zones
 from lake_pipeline.usecases.lake import Lake
@@ -19,8 +20,8 @@ def restore_snapshots(lake: Lake) -> None:
         lake.ledger.snapshots.restore(record)
 
 
-def snapshot_steps(lake: Lake) -> Iterator[Step]:
-    """Bring the snapshots of the ledger in line with the store, after all commits are replayed."""
+def snapshot_steps(lake: Lake, planned: Iterable[Commit]) -> Iterator[Step]:
+    """Bring the snapshots of the ledger in line with the store. All commits but those of a plan are replayed before."""
     for record in list(_missing(lake)):
         yield Step(
             action=Action.ADOPT,
@@ -29,9 +30,16 @@ def snapshot_steps(lake: Lake) -> Iterator[Step]:
             run=partial(lake.ledger.snapshots.restore, record),
         )
     stored = {record.name for record in stored_snapshots(lake)}
-    for snapshot in lake.ledger.snapshots.all():
-        if snapshot.name not in stored:
-            yield _without_object(lake, snapshot)
+    without_object = [snapshot for snapshot in lake.ledger.snapshots.all() if snapshot.name not in stored]
+    replaced = {version for commit in planned for version in _replaced(commit)} if without_object else set()
+    for snapshot in without_object:
+        yield _without_object(lake, snapshot, replaced)
+
+
+def _replaced(commit: Commit) -> Iterator[tuple[str, str]]:
+    """Keys and ETags of the data files that it replaces or removes."""
+    yield from ((part.object.key, part.replaces) for part in commit.manifest.rewritten)
+    yield from ((part.key, part.replaces) for part in commit.manifest.reduced)
 
 
 def _missing(lake: Lake) -> Iterator[SnapshotRecord]:
@@ -41,11 +49,15 @@ def _missing(lake: Lake) -> Iterator[SnapshotRecord]:
             yield record
 
 
-def _without_object(lake: Lake, snapshot: Snapshot) -> Step:
-    """It was dropped after the dump if one of its files is gone. Otherwise only its object is."""
+def _without_object(lake: Lake, snapshot: Snapshot, replaced: Collection[tuple[str, str]]) -> Step:
+    """It was dropped after the dump if one of its files is gone. Otherwise only its object is.
+
+    `replaced` are versions that the ledger does not know as removed yet.
+    """
     key = zones.snapshot_key(snapshot.name)
     for version in lake.ledger.snapshots.retained_files():
-        is_retained = version.removed and snapshot.name in version.snapshots
+        is_removed = version.removed or (version.key, version.etag) in replaced
+        is_retained = is_removed and snapshot.name in version.snapshots
         if is_retained and lake.store.stat(zones.retained_key(version.key, version.etag)) is None:
             return Step(
                 action=Action.DROP,
