@@ -33,14 +33,14 @@ def make_tables(
     curated: Sequence[str],
     quarantine: Sequence[str],
 ) -> None:
-    """Register a table for each non-empty list of keys."""
+    """Register a table for each list of keys; the curated one only if it has files, as its columns come from them."""
     files = _filesystem(store)
     if curated:
         schema = pa.schema([*(contract.arrow_schema() if contract else ()), *PARTITION_SCHEMA])
         hive = ds.partitioning(PARTITION_SCHEMA, flavor="hive")
         connection.register(CURATED_NAME, _dataset(files, curated, schema, hive))
-    if quarantine:
-        connection.register(QUARANTINE_NAME, _dataset(files, quarantine, QUARANTINE_SCHEMA, None))
+    # Most lakes have nothing in quarantine, and the question has an answer there, too.
+    connection.register(QUARANTINE_NAME, _dataset(files, quarantine, QUARANTINE_SCHEMA, None))
 
 
 def _dataset(files: fs.FileSystem, keys: Sequence[str], schema: pa.Schema, partitioning: Any) -> ds.Dataset:

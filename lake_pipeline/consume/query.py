@@ -45,8 +45,9 @@ def query(lake: Lake, sql: str, *, allow_files: bool = False) -> QueryResult:
     check_if_bound(lake)
     curated = lake.ledger.curated.files()
     # Listing the quarantine takes time, so it is only done for queries that may read it.
-    quarantined = _quarantine_keys(lake) if QUARANTINE_NAME in sql.lower() else []
-    if not curated and not quarantined:
+    reads_quarantine = QUARANTINE_NAME in sql.lower()
+    quarantined = _quarantine_keys(lake) if reads_quarantine else []
+    if not curated and not reads_quarantine:
         raise PermanentError("Nothing is published yet: run `lake discover`, then `lake ingest`.")
     with ExitStack() as until_error:
         connection = until_error.enter_context(sandbox.connect(allow_files=allow_files))
