@@ -234,7 +234,8 @@ def test_a_day_is_a_utc_day_in_every_spelling(lake: LakeOnDisk, moment: object, 
         ("0001-01-01T00:00:00Z", "date_out_of_range"),
         ("2031-01-01", "date_out_of_range"),
         (True, "invalid_date"),
-        ({"$date": "2026-02-03"}, "invalid_date"),
+        ({"$date": "soon"}, "invalid_date"),
+        ({"date": "2026-02-03"}, "invalid_date"),
         (10**30, "date_out_of_range"),
     ],
 )
@@ -290,6 +291,26 @@ def test_a_value_that_does_not_fit_its_column_is_rescued(
     assert last_row.get(field) is None
     assert converted.outcome(KEY).rescued == 1
     assert [row["_rescued"] for row in converted.rows()[:9]] == [None] * 9
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first contract", "later batch"])
+def test_only_records_that_are_published_give_columns(lake: LakeOnDisk, first: bool) -> None:
+    """Fields of undated records, of those with an unusable date or mode, and of a whole file of them."""
+    files = {
+        KEY: ndjson(record(n=1), {"mode": "live", "a": 1}, record(event_time="never", b=1), record(mode=["x"], c=1)),
+        "2026/week06/manifest.json": ndjson({"version": "2020-06-30", "k1": {"a": 1}}),
+    }
+    contract = None if first else lake.convert({KEY: ndjson(record(n=1))}).contract.with_version(1)
+    converted = lake.convert(files, contract=contract)
+    assert [column.name for column in converted.contract.columns] == ["event_time", "mode_field", "n"]
+    assert sum(file.quarantined for file in converted.report.manifest.files) == 4
+
+
+def test_a_lake_that_could_publish_nothing_so_far_infers_its_columns_from_a_sample(lake: LakeOnDisk) -> None:
+    nothing = lake.convert({KEY: ndjson({"n": 0.5})}).contract.with_version(1)
+    assert nothing.columns == ()
+    converted = lake.convert({KEY: ndjson(*[record(n=1)] * 3, record(n="text"))}, contract=nothing)
+    assert {column.name: str(column.type) for column in converted.contract.columns}["n"] == "int64"
 
 
 def test_integers_and_fractions_together_are_doubles(lake: LakeOnDisk) -> None:

@@ -117,8 +117,8 @@ def read_blocks(store: ObjectStore, file: RawFile, options: ConversionOptions) -
 
 def sample(
     store: ObjectStore, files: Sequence[RawFile], options: ConversionOptions, watch: OutageWatch
-) -> Iterator[dict[str, Any]]:
-    """Records from the beginnings of files spread over the batch. Unreadable ones are left out.
+) -> Iterator[tuple[RawFile, list[dict[str, Any]]]]:
+    """Records from the beginnings of files spread over the batch, by file. Unreadable ones are left out.
 
     Raises the `Outage` that `watch` ends the conversion with.
     """
@@ -126,11 +126,11 @@ def sample(
     decoder = Decoder(options.rules) if options.rules.decodes else None
     size = min(SAMPLE_OF_FILE, SAMPLE_BYTES // max(len(chosen), 1))
     with ThreadPoolExecutor(SAMPLE_READERS, thread_name_prefix="sample") as pool:
-        for head in pool.map(lambda file: _head(store, file, options, size, watch), chosen):
-            for line in chain.from_iterable(records.lines.split(b"\n") for records in head):
-                record = _parse_sample(decoder.line(line) if decoder else line)
-                if record is not None:
-                    yield record
+        heads = pool.map(lambda file: _head(store, file, options, size, watch), chosen)
+        for file, head in zip(chosen, heads, strict=True):
+            lines = chain.from_iterable(records.lines.split(b"\n") for records in head)
+            texts = map(decoder.line, lines) if decoder else lines
+            yield file, [record for line in texts if (record := _parse_sample(line)) is not None]
 
 
 def _head(

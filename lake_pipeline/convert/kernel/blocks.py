@@ -6,7 +6,7 @@ tolerant parser takes the others, one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -196,7 +196,12 @@ class BlockConverter:
 
     def _parse_tolerantly(self, block: Block, positions: Index) -> _ParsedRows:
         lines = block.lines_at(positions).split(b"\n")[:-1]
-        parsed = parse_tolerantly(lines, self._contract.evolve, self._day_paths, self._mode_path)
+
+        def unpartitionable(days: list[list[Any]], modes: list[Any], rows: list[int]) -> Collection[int]:
+            source = block.segment_of(positions[np.array(rows, dtype=np.int64)])
+            return self._assigner.assign(days, modes, block.key_defaults, source).problems
+
+        parsed = parse_tolerantly(lines, self._contract.evolve, self._day_paths, self._mode_path, unpartitionable)
         rows = _Rows(
             columns=flatten(parsed.table, parsed.contract),
             rescued=pa.array(parsed.rescued, pa.string()),

@@ -29,6 +29,7 @@ from lake_pipeline.contract.inference import infer
 from lake_pipeline.convert.input.prefetch import Prefetcher
 from lake_pipeline.convert.input.reader import Plan, plan, sample
 from lake_pipeline.convert.kernel.batch import BatchConversion
+from lake_pipeline.convert.kernel.publishable import PublishableRecords
 from lake_pipeline.convert.output.writer import finisher_threads
 from lake_pipeline.convert.parse.tolerant import EvolvingContract
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
@@ -79,12 +80,20 @@ def _rare_garbage_collection() -> Iterator[None]:
 def first_contract(store: ObjectStore, request: ConversionRequest, watch: OutageWatch) -> Contract:
     """The contract to begin with: the current one, or one inferred from a sample, under the rules as they are now.
 
+    A contract without any field is one of batches that could publish nothing, so a sample decides again.
     Raises `Outage` if the store is not available for the sample.
     """
     rules = request.options.rules
-    if request.contract is not None:
-        return request.contract.with_rules(rules)
-    return Contract(rules=rules).evolved(infer(sample(store, request.files, request.options, watch), rules))
+    contract = (request.contract or Contract()).with_rules(rules)
+    if contract.root.fields:
+        return contract
+    publishable = PublishableRecords(request.options)
+    records = (
+        record
+        for file, head in sample(store, request.files, request.options, watch)
+        for record in publishable.of_file(file.key, head)
+    )
+    return contract.evolved(infer(records, rules))
 
 
 def _convert_once(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,9 @@ from lake_pipeline.contract.rules import Policy, Rules
 from lake_pipeline.contract.shapes import EMPTY, Shape
 from lake_pipeline.contract.widening import wider
 from lake_pipeline.convert.parse.evidence import kind_of
+
+Unpartitionable = Callable[[list[list[Any]], list[Any], list[int]], Collection[int]]
+"""The rows without a partition, by the values of each date field, the modes and the positions of all rows."""
 
 
 class RejectedRecord(ValueError):
@@ -127,14 +130,21 @@ class _Parsed:
 
 
 def parse_tolerantly(
-    lines: list[bytes], evolve: Callable[[Shape], Contract], day_paths: tuple[Path, ...], mode_path: Path
+    lines: list[bytes],
+    evolve: Callable[[Shape], Contract],
+    day_paths: tuple[Path, ...],
+    mode_path: Path,
+    unpartitionable: Unpartitionable = lambda *_: (),
 ) -> TolerantRows:
-    """Parse each of `lines`. `evolve` takes the shape of the records and returns the contract to fit them into."""
+    """Parse each of `lines`. `evolve` takes the shape of the records and returns the contract to fit them into.
+
+    Records that `unpartitionable` names have no say in it: they are quarantined, and would leave columns of nothing.
+    """
     contract = evolve(EMPTY)
     while True:
         texts = contract.parser_rules.texts
         records, rejected = _parse(lines, contract, day_paths, mode_path)
-        contract = evolve(infer([parsed.record for parsed in records], contract.rules, contract.root))
+        contract = evolve(infer(_deciding(records, unpartitionable), contract.rules, contract.root))
         if contract.parser_rules.texts == texts:
             break
         # A field turned out to be stored as text, so its source text is needed.
@@ -156,6 +166,15 @@ def parse_tolerantly(
         days=[[parsed.days[field] for parsed, _, _ in fitted] for field in range(len(day_paths))],
         modes=[parsed.mode for parsed, _, _ in fitted],
     )
+
+
+def _deciding(records: list[_Parsed], unpartitionable: Unpartitionable) -> list[dict[str, Any]]:
+    """The records that decide about columns: those that can be published."""
+    if not records:
+        return []
+    days = [list(field_values) for field_values in zip(*(parsed.days for parsed in records), strict=True)]
+    left_out = unpartitionable(days, [parsed.mode for parsed in records], [parsed.position for parsed in records])
+    return [parsed.record for row, parsed in enumerate(records) if row not in left_out]
 
 
 def rejected_by_freeze(rescued: Mapping[int, Iterable[str]], rules: Rules) -> dict[int, RejectedRecord]:
