@@ -17,23 +17,24 @@ SETTING = "LAKE_LEDGER_SECRET"
 def database_url(secret: str, *, region: str | None) -> str:
     """`postgresql://…` from the secret with this name or ARN. Its value is such a URL, or the JSON that RDS writes.
 
-    Raises `SettingsError` if there is no such secret or its value is neither. No message contains the value.
+    Raises `SettingsError` if there is no such secret or its value is neither. No message contains the value, nor the
+    name: it may be a password, set in the wrong variable.
     """
     client = make_client("secretsmanager", AwsAccess(region=region))
     answer = call_or_none(
-        f"secret {secret}",
-        "read it",
+        SETTING,
+        "read this secret",
         client.get_secret_value,
         absent=("ResourceNotFoundException",),
         SecretId=secret,
     )
     if answer is None:
-        raise SettingsError(SETTING, f"there is no secret {secret} in this account and region")
+        raise SettingsError(SETTING, "there is no such secret in this account and region")
     text = str(answer.get("SecretString") or "").strip()
-    return text if text.startswith(("postgresql", "postgres")) else _url_from_json(secret, text)
+    return text if text.startswith(("postgresql", "postgres")) else _url_from_json(text)
 
 
-def _url_from_json(secret: str, text: str) -> str:
+def _url_from_json(text: str) -> str:
     try:
         fields: dict[str, Any] = json.loads(text)
         user, password = (quote(str(fields[name]), safe="") for name in ("username", "password"))
@@ -43,5 +44,5 @@ def _url_from_json(secret: str, text: str) -> str:
         # Neither quoted nor chained: a JSON error may contain part of the password.
         raise SettingsError(
             SETTING,
-            f"{secret} holds neither a URL postgresql://… nor JSON with username, password, host, port and dbname",
+            "the secret holds neither a URL postgresql://… nor JSON with username, password, host, port and dbname",
         ) from None

@@ -79,6 +79,11 @@ def looks_like_credential(text: str) -> bool:
     return without_credentials(text) != text or "@" in text.partition("://")[2] or bool(_RANDOM.fullmatch(text))
 
 
+def is_web_address_with_path(text: str) -> bool:
+    """Whether `text` has the form of a webhook."""
+    return re.match(r"https?://[^/?#]*[/?#]+[^/?#]", text.strip(), re.IGNORECASE) is not None
+
+
 def is_secret_name(name: str) -> bool:
     """Whether a parameter or a variable with this name holds a credential."""
     return bool(_SECRET.search(name))

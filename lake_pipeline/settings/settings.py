@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lake_pipeline.errors import SettingsError
-from lake_pipeline.model.redaction import looks_like_credential
+from lake_pipeline.model.redaction import is_web_address_with_path, looks_like_credential
 from lake_pipeline.settings.athena import AthenaSettings
 from lake_pipeline.settings.batches import BatchSettings
 from lake_pipeline.settings.checks import CheckSettings
@@ -109,7 +109,8 @@ def _explain(model: type[SettingsGroup], error: ValidationError) -> SettingsErro
     variable = model.variable(str(first["loc"][0]))
     reason: Any = first.get("ctx", {}).get("error")
     # Validators of secret settings never repeat the value. The others do, and the value may be in the wrong variable.
-    if looks_like_credential(str(first["input"])) and not _is_hidden(variable):
+    value = str(first["input"])
+    if (looks_like_credential(value) or _is_repeated_webhook(value, reason)) and not _is_hidden(variable):
         problem = "this value can't be used; it is not shown, because it looks like a credential. See docs/settings.md"
     elif isinstance(reason, ValueError):
         problem = str(reason)
@@ -118,6 +119,11 @@ def _explain(model: type[SettingsGroup], error: ValidationError) -> SettingsErro
     else:
         problem = f"{first['input']!r} can't be used: {first['msg'][0].lower()}{first['msg'][1:]}"
     return SettingsError(variable, problem)
+
+
+def _is_repeated_webhook(value: str, reason: object) -> bool:
+    """Whether a message would repeat a value that may be a webhook, whose path is its password."""
+    return is_web_address_with_path(value) and not (isinstance(reason, ValueError) and value not in str(reason))
 
 
 def _is_hidden(variable: str) -> bool:

@@ -152,7 +152,12 @@ def _cron_field(field: str, low: int, high: int) -> bool:
 
 
 def _folder(value: str | Path) -> Path:
-    """An absolute path: a Dagster run may have another working directory than the command that started it."""
+    """An absolute path: a Dagster run may have another working directory than the command that started it.
+
+    A URL is refused: as a path it would lose a slash, and with it the form by which its password is masked.
+    """
+    if "://" in str(value):
+        raise ValueError("this is a URL; use a path on this machine")
     try:
         return Path(value).expanduser().absolute()
     except RuntimeError as error:

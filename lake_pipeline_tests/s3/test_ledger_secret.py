@@ -8,7 +8,7 @@ import pytest
 
 from lake_pipeline.aws.secrets import database_url
 from lake_pipeline.composition import ledger_url
-from lake_pipeline.errors import SettingsError
+from lake_pipeline.errors import SettingsError, StorageUnavailable
 from lake_pipeline.settings import load_settings
 from local_aws.server import REGION, AwsServer
 
@@ -45,9 +45,18 @@ def test_an_invalid_secret_is_rejected_without_showing_its_value(value: object, 
     assert raised.value.__cause__ is None
 
 
-def test_a_missing_secret_is_reported() -> None:
-    with pytest.raises(SettingsError, match="there is no secret lake/none"):
-        database_url("lake/none", region=REGION)
+def test_a_missing_secret_is_reported_without_its_name_which_may_be_a_password() -> None:
+    with pytest.raises(SettingsError, match="there is no such secret") as raised:
+        database_url("hunter2", region=REGION)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_an_unreachable_secrets_manager_is_reported_without_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(StorageUnavailable, match="LAKE_LEDGER_SECRET: no answer") as raised:
+        database_url("hunter2", region=REGION)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_a_ledger_url_and_a_ledger_secret_exclude_each_other() -> None:

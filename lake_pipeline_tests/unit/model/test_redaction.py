@@ -69,7 +69,7 @@ def test_what_helps_to_find_a_fault_is_left() -> None:
         "s3://bucket/a@b:c.json is missing",
         "http://127.0.0.1:3000/runs/1?tab=x",
         "rows: 3, tokens of the key: 7",
-        "LAKE_LEDGER_SECRET: there is no secret lake/ledger in this account and region",
+        "LAKE_LEDGER_SECRET: there is no such secret in this account and region",
         "the password is wrong",
     ):
         assert without_credentials(text) == text

@@ -190,6 +190,15 @@ def test_the_page_in_docs_is_generated_from_the_settings() -> None:
         ("LAKE_TIME_ZONE", "postgresql://lake:hunter2@db/lake"),
         ("LAKE_LEDGER_URI", "postgresql://lake:hunter2@db/lake"),
         ("LAKE_AWS_REGION", "aws_secret_access_key=hunter2"),
+        # A path would take these, and lose one slash of the URL, which is then no URL that could be masked.
+        ("LAKE_HOME", "postgresql://lake:hunter2@db/lake"),
+        ("LAKE_HOME", "s3://bucket/hunter2"),
+        ("LAKE_CONTRACT_FILE", "postgresql://lake:hunter2@db/lake"),
+        ("LAKE_LEDGER_CA", "postgresql://db/lake?password=hunter2"),
+        # The path of a webhook is its password.
+        ("LAKE_ROOT", "https://hooks.example.com/services/hunter2"),
+        ("LAKE_MIN_AGE_SECONDS", "https://hooks.example.com/services/hunter2"),
+        ("LAKE_OWNER", "HTTPS://hooks.example.com/hunter2"),
     ],
 )
 def test_no_message_repeats_a_value_that_may_be_a_credential(
