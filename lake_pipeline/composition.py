@@ -292,6 +292,7 @@ def conversion_options(settings: Settings) -> ConversionOptions:
         max_record_bytes=settings.records.max_record_bytes,
         max_unpacked_ratio=settings.records.max_unpacked_ratio,
         max_blank_bytes=settings.records.max_blank_bytes,
+        zstd_window=settings.records.zstd_window,
         part_bytes=settings.conversion.part_bytes,
         memory_bytes=settings.conversion.memory_bytes,
         workers=settings.conversion.workers,

@@ -13,7 +13,7 @@ from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.contract.paths import Path, parse_path
 from lake_pipeline.contract.rules import Rules
-from lake_pipeline.model.defaults import MAX_BLANK_BYTES, MAX_UNPACKED_RATIO
+from lake_pipeline.model.defaults import MAX_BLANK_BYTES, MAX_UNPACKED_RATIO, ZSTD_WINDOW
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.manifest import Manifest
 
@@ -45,7 +45,7 @@ class ConversionOptions:
     the partitions' days. `max_record_bytes` is the longest record: about eight copies of it exist during a conversion
     (text, line, values, columns, Parquet page), and a few records are in progress at a time.
     `max_unpacked_ratio` is the most text per stored byte of a compressed file, and `max_blank_bytes` the most text of
-    it without a record.
+    it without a record. `zstd_window` is the largest window of zstd data.
     """
 
     date_field: str = "event_time"
@@ -63,6 +63,7 @@ class ConversionOptions:
     max_record_bytes: int = 32 << 20
     max_unpacked_ratio: int = MAX_UNPACKED_RATIO
     max_blank_bytes: int = MAX_BLANK_BYTES
+    zstd_window: int = ZSTD_WINDOW
     part_bytes: int = 512 << 20
     memory_bytes: int = 256 << 20
     workers: int = 2

@@ -9,6 +9,9 @@ MAX_UNPACKED_RATIO = 10_000
 MAX_BLANK_BYTES = 256 << 20
 """Decompressed bytes without a record, at most."""
 
+ZSTD_WINDOW = 128 << 20
+"""The window of zstd data, at most, in bytes. The zstd command refuses larger ones unless it is told to read them."""
+
 BATCH_FILES = 1000
 """Raw files of a batch, at most."""
 

@@ -77,6 +77,10 @@ class RecordSettings(SettingsGroup):
     max_blank_bytes: Size = Field(default=_OPTIONS.max_blank_bytes, ge=1 << 20)
     """The most decompressed text without a record (blank lines, spaces). A file above it is not published."""
 
+    zstd_window: Size = Field(default=_OPTIONS.zstd_window, ge=1 << 20, le=1 << 31)
+    """The largest window of zstd data, up to 2 GiB: `zstd --long=31` needs that. Each worker may take so much memory
+    in addition."""
+
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:
         if self.last_date is not None and self.last_date < self.first_date:

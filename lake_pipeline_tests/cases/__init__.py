@@ -8,7 +8,7 @@ listed columns are compared), and `outcomes` by key. The content of a file is a 
     [content, …]                               concatenated
     {"hex": "efbbbf"}                          bytes
     {"repeat": content, "times": 300}          repeated
-    {"gzip" | "zstd" | "bzip2": content}       compressed
+    {"gzip" | "zstd" | "bzip2" | "xz": content}  compressed
     {"encode": "utf-16", "text": "…"}          text in another encoding
     {"of": content, "without_last": 5}         cut off
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import lzma
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,7 +35,12 @@ else:
 
 __all__ = ["Case", "all_cases", "content_of", "options_of", "zstd"]
 
-_COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstd.compress, "bzip2": bz2.compress}
+_COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zstd": zstd.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,13 @@ def open_text(store: Readable, file: RawFile, options: ConversionOptions) -> Dec
     """The plain text of a raw file. Raises `ObjectMissing`, `ObjectChanged`, `StorageUnavailable`, `BadInput`."""
     stream = store.open(file.current_key, etag=file.etag)
     try:
-        return Decoded(stream, keep_truncated=options.truncated is Truncated.KEEP, max_ratio=options.max_unpacked_ratio)
+        return Decoded(
+            stream,
+            key=file.key,
+            keep_truncated=options.truncated is Truncated.KEEP,
+            max_ratio=options.max_unpacked_ratio,
+            zstd_window=options.zstd_window,
+        )
     except BaseException:
         stream.close()
         raise

@@ -49,6 +49,7 @@ OPTIONS = ConversionOptions(
     max_record_bytes=1,
     max_unpacked_ratio=5,
     max_blank_bytes=6,
+    zstd_window=7,
     part_bytes=2,
     memory_bytes=3,
     workers=4,
