@@ -34,7 +34,7 @@ _MODE_NAME = re.compile(r"mode|type|kind|event|categor|env|channel|source|status
 
 def date_candidates(fields: Mapping[Path, Field], records: int, options: ConversionOptions) -> tuple[Candidate, ...]:
     """The fields whose values are dates in the allowed range, in any of the records."""
-    assigner = PartitionAssigner(replace(options, default_mode="any"))
+    assigner = PartitionAssigner(_one_field(options))
     found: list[tuple[tuple[Any, ...], Candidate]] = []
     for position, field in enumerate(_scalars(fields)):
         usable = _usable_dates(assigner, field.values)
@@ -56,7 +56,7 @@ def mode_candidates(
     fields: Mapping[Path, Field], records: int, dates: Iterable[Candidate], options: ConversionOptions
 ) -> tuple[Candidate, ...]:
     """The fields with few different values, each of many records, which are no dates."""
-    assigner = PartitionAssigner(options)
+    assigner = PartitionAssigner(_one_field(options))
     taken = {candidate.path for candidate in dates}
     found: list[tuple[tuple[Any, ...], Candidate]] = []
     for position, field in enumerate(_scalars(fields)):
@@ -83,6 +83,11 @@ def mode_candidates(
     return _best(found)
 
 
+def _one_field(options: ConversionOptions) -> ConversionOptions:
+    """The options to try a single field: nothing else gives a record its date."""
+    return replace(options, date_field="any", default_date="")
+
+
 def _scalars(fields: Mapping[Path, Field]) -> list[Field]:
     return [field for field in fields.values() if field.is_scalar]
 
@@ -103,6 +108,6 @@ def _usable_modes(assigner: PartitionAssigner, values: Sequence[Any], options: C
 
 def _codes(assigner: PartitionAssigner, days: Sequence[Any], modes: Sequence[Any]) -> list[int]:
     nothing = KeyDefaults(None, "any")
-    assigned = assigner.assign(list(days), list(modes), [nothing], np.zeros(len(days), np.int32))
+    assigned = assigner.assign([list(days)], list(modes), [nothing], np.zeros(len(days), np.int32))
     codes: list[int] = assigned.codes.tolist()
     return codes
