@@ -168,10 +168,10 @@ class KeyTaken(PermanentError):
         super().__init__(f"{key} can't be used: a file and a folder would have the same name.")
 
 
-class DataFileLost(StorageUnavailable):
+class DataFileLost(TransientError):
     """A published file is gone, or another object is at its key, and no batch is replacing it.
 
-    No raw file is at fault; an operator has to act.
+    No raw file is at fault; an operator has to act. The store works, so batches that don't need this file go on.
     """
 
     def __init__(self, key: str, partition: str | None, problem: str) -> None:

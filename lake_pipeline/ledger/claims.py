@@ -18,7 +18,7 @@ from lake_pipeline.errors import LeaseLost, PermanentError
 from lake_pipeline.ledger.connection import Component
 from lake_pipeline.ledger.queries import query
 from lake_pipeline.ledger.rows import days_and_modes, raw_file
-from lake_pipeline.ledger.settlement import after_error, lock_files, lose, plain_text, settle
+from lake_pipeline.ledger.settlement import after_error, after_lost_file, lock_files, lose, plain_text, settle
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.files import RawFile
 from lake_pipeline.model.partitions import PartitionKey
@@ -139,6 +139,17 @@ class Claims(Component):
                 claim.batch_id,
                 [after_error(file, error, permanent=permanent, max_attempts=max_attempts) for file in files],
             )
+
+    def wait_for_repair(self, claim: Claim, error: Exception) -> None:
+        """End a batch that needs a lost data file: later versions of files wait, the others are pending again.
+
+        No attempt counts. Raises `LeaseLost` like `release`.
+        """
+        with self._database.transaction() as connection:
+            self._end_batch(connection, _fence(claim), BatchState.ABANDONED, f"{type(error).__name__}: {error}")
+            files = lock_files(connection, claim.batch_id)
+            _must_hold(claim, len(files), expected=len(claim.files))
+            settle(connection, claim.batch_id, after_lost_file(files, error))
 
     def release(self, claim: Claim, reason: str) -> None:
         """Return the files to the queue as if they had not been claimed, with `reason` in their history.

@@ -26,6 +26,18 @@ FIRST_RETRY_SECONDS = 30
 MAX_RETRY_SECONDS = 6 * 3600
 """After an outage at night, all files have been retried by the next morning."""
 
+UNAVAILABLE_ATTEMPTS = 16
+"""Attempts of a file that is unavailable although its store works: with the backoffs, more than a day."""
+
+UNAVAILABLE_ALONE = "unavailable_alone"
+"""The reason of a file that was quarantined because it was never available while its store worked."""
+
+LOST_FILE_RETRY_SECONDS = 600
+"""How long files wait that replace rows of a lost data file: an operator has to restore it first."""
+
+LOST_FILE = "data_file_lost"
+"""The reason of files that wait for the repair of a lost data file."""
+
 _VERSION_SUFFIX = re.compile(r"~\d+\Z")
 
 
@@ -49,7 +61,7 @@ class LockedFile:
 class Settlement:
     """The row of a file after its batch, with the column names of the query `settle_files`.
 
-    `attempts_returned` is 1 if the attempt does not count, because an outage ended it.
+    `attempts_returned` is 1 if the attempt does not count, because no raw file is at fault.
     """
 
     file_id: int
@@ -113,7 +125,7 @@ def after_publish(file: LockedFile, outcome: FileOutcome, *, max_attempts: int) 
     if outcome.outcome is Outcome.FAILED:
         error = outcome.error or "The conversion failed without a message."
         if outcome.reason == UNAVAILABLE:
-            return _after_outage(file, error)
+            return _after_unavailable(file, error, max_attempts)
         return _after_failure(file, "TransientError", error, reason=outcome.reason, max_attempts=max_attempts)
     converted = outcome.outcome is Outcome.CONVERTED
     message = outcome.error or (None if converted else "The file was refused without a message.")
@@ -144,16 +156,49 @@ def after_error(file: LockedFile, error: Exception, *, permanent: bool, max_atte
     )
 
 
-def _after_outage(file: LockedFile, message: str) -> Settlement:
+def after_lost_file(files: Sequence[LockedFile], error: Exception) -> list[Settlement]:
+    """The settlements of a batch that needs a lost data file: no attempt counts.
+
+    Only a later version of a file replaces published rows. Such files wait for the repair, the others are pending.
+    """
+    versioned = [file for file in files if file.versioned] or files
+    return [_waits_for_repair(file, error) if file in versioned else _pending(file) for file in files]
+
+
+def attempts_of(reason: str | None, max_attempts: int) -> int:
+    """The attempts of a file that failed with `reason` in a published batch, before it is quarantined.
+
+    Such a batch has seen that its store works, so a file that is never available has a problem of its own.
+    """
+    return max(max_attempts, UNAVAILABLE_ATTEMPTS) if reason == UNAVAILABLE else max_attempts
+
+
+def _pending(file: LockedFile) -> Settlement:
+    return Settlement(file_id=file.file_id, state=FileState.PENDING, retry_seconds=0, attempts_returned=1)
+
+
+def _waits_for_repair(file: LockedFile, error: Exception) -> Settlement:
     return Settlement(
         file_id=file.file_id,
         state=FileState.FAILED,
-        retry_seconds=retry_seconds(1),
-        error_class="StorageUnavailable",
-        error_reason=UNAVAILABLE,
-        error_message=plain_text(message),
+        retry_seconds=LOST_FILE_RETRY_SECONDS,
+        error_class=type(error).__name__,
+        error_reason=LOST_FILE,
+        error_message=plain_text(str(error)),
         attempts_returned=1,
     )
+
+
+def _after_unavailable(file: LockedFile, error: str, max_attempts: int) -> Settlement:
+    attempts = attempts_of(UNAVAILABLE, max_attempts)
+    if file.attempts < attempts:
+        return _after_failure(file, "StorageUnavailable", error, reason=UNAVAILABLE, max_attempts=attempts)
+    message = (
+        f"{file.attempts} attempts failed although the store works, the last one with: {error} "
+        f"If the file can be read again: `lake retry --reason {UNAVAILABLE_ALONE}`."
+    )
+    # Not with the class of an outage: files of these are retried by themselves.
+    return _after_failure(file, "TransientError", message, reason=UNAVAILABLE_ALONE, max_attempts=0)
 
 
 def _after_failure(

@@ -68,8 +68,8 @@ def test_a_batch_that_would_widen_a_lost_file_is_published_without_widening(site
     assert_intact(site.lake, range(6))
 
 
-def test_a_batch_that_replaces_rows_in_a_lost_file_waits_without_an_attempt(site: Site, lost: str) -> None:
-    site.land({RAW: ndjson(*records(5, 1))})
+def test_only_a_file_that_replaces_rows_in_a_lost_file_waits_and_without_an_attempt(site: Site, lost: str) -> None:
+    site.land({RAW: ndjson(*records(5, 1)), "2026/week06/c.json": ndjson(*records(6, 1))})
     site.run("discover")
 
     before = time.monotonic()
@@ -77,6 +77,16 @@ def test_a_batch_that_replaces_rows_in_a_lost_file_waits_without_an_attempt(site
 
     assert time.monotonic() - before < SECONDS
     assert (result.exit_code, lost in result.output) == (1, True), result.output
+    assert "Paused" not in result.output
+    assert site.lake.ledger.outages.list() == []
+    with site.lake.ledger.database.transaction() as connection:
+        waiting = connection.exec_driver_sql(
+            "SELECT s3_key, processing_status, attempts, error_reason FROM file_processing_status "
+            "WHERE processing_status NOT IN ('SUCCEEDED', 'SUPERSEDED')"
+        ).all()
+    assert waiting == [(RAW, "FAILED", 0, "data_file_lost")]
+
     assert site.run("rebuild", "2026-02-03|live").exit_code == 0
-    assert site.run("ingest", "--now", LAKE_NEW_VERSION="replace").exit_code == 0
-    assert_intact(site.lake, [3, 4, 5])
+    assert site.run("retry", "--state", "failed").exit_code == 0
+    assert site.run("ingest", LAKE_NEW_VERSION="replace").exit_code == 0
+    assert_intact(site.lake, [3, 4, 5, 6])

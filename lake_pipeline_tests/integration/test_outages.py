@@ -18,12 +18,15 @@ from lake_pipeline.convert.native import call as native_code
 from lake_pipeline.convert.native.code_cache import NotCompiled
 from lake_pipeline.engines.spark import SparkEngine
 from lake_pipeline.errors import LakePaused, SettingsError, StorageUnavailable, WorkersLost
+from lake_pipeline.ledger.operations import FailureFilter
 from lake_pipeline.ledger.outages import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from lake_pipeline.ledger.settlement import UNAVAILABLE_ALONE, UNAVAILABLE_ATTEMPTS
 from lake_pipeline.model.manifest import Outcome
 from lake_pipeline.model.states import FileState
 from lake_pipeline.storage.directory import DirectoryStore
 from lake_pipeline.storage.outage_watch import FILES_IN_A_ROW
 from lake_pipeline.usecases.batches.ingest import ingest_all, ingest_batch
+from lake_pipeline.usecases.batches.retry import retry
 from lake_pipeline.usecases.discovery.discover import discover
 from lake_pipeline.usecases.lake import Lake
 from lake_pipeline.usecases.publication import archive
@@ -196,20 +199,26 @@ def test_an_unreadable_file_costs_only_itself_an_attempt(
     assert (row.attempts, row.error_reason) == (1, "unreadable")
 
 
-def test_a_file_that_an_outage_of_the_store_hits_alone_is_retried_without_an_attempt(
+def test_a_file_that_alone_is_unavailable_while_the_store_works_is_quarantined_only_after_many_attempts(
     lake: Lake, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Opening(monkeypatch, lambda key: unavailable() if key.endswith("/3.json") else None)
-    for _ in range(7):
+    for attempt in range(1, UNAVAILABLE_ATTEMPTS):
         end_backoffs(ledger_url)
-        list(ingest_all(lake))
-    [row] = run_sql(ledger_url, "SELECT * FROM file_processing_status WHERE s3_key LIKE '%/3.json'")
-    assert (row.processing_status, row.attempts, row.error_reason) in (
-        ("FAILED", 0, "unavailable"),
-        ("PENDING", 0, "unavailable"),
-    )
-    monkeypatch.undo()
+        results = list(ingest_all(lake))
+        [row] = run_sql(ledger_url, "SELECT * FROM file_processing_status WHERE s3_key LIKE '%/3.json'")
+        assert (row.processing_status, row.attempts, row.error_reason) == ("FAILED", attempt, "unavailable")
+        assert [(result.failed, result.quarantined) for result in results] == [(1, 0)]
     end_backoffs(ledger_url)
+    [result] = ingest_all(lake)
+    assert (result.failed, result.quarantined, result.outage) == (0, 1, None)
+    [row] = run_sql(ledger_url, "SELECT * FROM file_processing_status WHERE s3_key LIKE '%/3.json'")
+    assert (row.processing_status, row.error_reason) == ("QUARANTINED", UNAVAILABLE_ALONE)
+    assert "the store works" in row.error_message
+    assert "the share does not answer" in row.error_message
+    monkeypatch.undo()
+    assert list(ingest_all(lake)) == [], "it is not retried by itself"
+    assert retry(lake, FailureFilter(reason=UNAVAILABLE_ALONE)) == 1
     assert sum(batch.succeeded for batch in ingest_all(lake)) == 1
     assert is_sound(lake)
 

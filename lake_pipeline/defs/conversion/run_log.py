@@ -57,8 +57,8 @@ def failure_text(batch: BatchResult) -> str:
         return f"Batch {batch.batch_id} of {batch.files} files stopped. {batch.outage}"
     if batch.released:
         return (
-            f"Batch {batch.batch_id} published nothing: {batch.error} Its {batch.files} files are pending again, and "
-            "the next batches are smaller."
+            f"Batch {batch.batch_id} published nothing: {batch.error} Its {batch.files} files lost no attempt, and are "
+            "retried in other batches."
         )
     if batch.error and batch.failed:
         return (

@@ -144,7 +144,7 @@ WHERE claim_id = CAST(:batch_id AS uuid);
 
 -- name: return_files_of_outages
 -- Versions before the circuit breaker counted outages as attempts, so files ended in quarantine for what was not their
--- fault. They become pending once: this version never quarantines a file for such an error. The condition is that of
+-- fault. They become pending once: this version never quarantines a file with such an error. The condition is that of
 -- the index file_of_outage.
 UPDATE file_processing_status SET
     processing_status = 'PENDING', attempts = 0, workers_lost = 0, next_attempt_at = now(), processed_at = NULL,

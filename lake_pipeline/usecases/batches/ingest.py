@@ -181,7 +181,7 @@ def _ended_early(lake: Lake, claim: Claim, admission: Admission, error: LakeErro
     if is_outage(error):
         outage = circuit_breaker.failed(lake, admission, error)
         return released_result(claim, error, seconds, outage=str(outage or error))
-    if isinstance(error, WorkersLost):
+    if isinstance(error, WorkersLost | DataFileLost):
         return released_result(claim, error, seconds, outage=None)
     return failed_result(claim, error, seconds, max_attempts=lake.max_attempts)
 

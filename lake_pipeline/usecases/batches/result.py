@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lake_pipeline.errors import PermanentError
+from lake_pipeline.ledger.settlement import attempts_of
 from lake_pipeline.model.claims import Claim
-from lake_pipeline.model.manifest import UNAVAILABLE, Manifest, Outcome
+from lake_pipeline.model.manifest import Manifest, Outcome
 from lake_pipeline.model.partitions import PartitionKey
 
 
@@ -46,7 +47,7 @@ class BatchResult:
 
 
 def released_result(claim: Claim, error: Exception, seconds: float, *, outage: str | None) -> BatchResult:
-    """A batch that was given back whole, because of an outage or lost workers."""
+    """A batch that was given back whole, because of an outage, lost workers or a lost data file."""
     return BatchResult(
         batch_id=claim.batch_id,
         files=len(claim.files),
@@ -77,9 +78,9 @@ def published_result(claim: Claim, manifest: Manifest, seconds: float, *, max_at
 
     A failed file without a further attempt is quarantined.
     """
-    last_attempts = {file.file_id for file in claim.files if file.attempts >= max_attempts}
+    attempts = {file.file_id: file.attempts for file in claim.files}
     failed = [file for file in manifest.files if file.outcome is Outcome.FAILED]
-    retried = [file for file in failed if file.reason == UNAVAILABLE or file.file_id not in last_attempts]
+    retried = [file for file in failed if attempts[file.file_id] < attempts_of(file.reason, max_attempts)]
 
     def total(count: str) -> int:
         return sum(getattr(file, count) for file in manifest.files)

@@ -13,6 +13,7 @@ It renews the lease until the block ends. If the block raises before the manifes
 | `LeaseLost` | left: another worker may have the batch and its engine run | swept if the ledger allows it |
 | `VersionsMoved` | released; the attempt does not count | aborted |
 | an `Outage` or a wrong setting, if the claim has raw files | released; the attempt does not count | aborted |
+| `DataFileLost`, if the claim has raw files | released; later versions of files wait, no attempt counts | aborted |
 | `WorkersLost`, if the claim has raw files | released; the loss counts, the attempt does not | aborted |
 | any other `Exception` | failed; the attempt counts | aborted |
 | Ctrl-C and other `BaseException` | released; the attempt does not count | aborted |
@@ -32,7 +33,15 @@ from typing import Self, TypeVar
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.evidence import Evidence
 from lake_pipeline.convert.request import ConversionReport, ConversionRequest, Progress
-from lake_pipeline.errors import LakeError, LeaseLost, OutcomeUnknown, VersionsMoved, WorkersLost, is_outage
+from lake_pipeline.errors import (
+    DataFileLost,
+    LakeError,
+    LeaseLost,
+    OutcomeUnknown,
+    VersionsMoved,
+    WorkersLost,
+    is_outage,
+)
 from lake_pipeline.model.claims import Claim
 from lake_pipeline.model.files import NewVersion
 from lake_pipeline.model.manifest import Manifest
@@ -169,6 +178,8 @@ class PublicationTransaction:
             self.lake.ledger.claims.release(self.claim, reason=f"{type(error).__name__}: {error}")
         elif self.claim.files and isinstance(error, WorkersLost):
             self.lake.ledger.claims.lose(self.claim, error, max_lost=self.lake.max_attempts)
+        elif self.claim.files and isinstance(error, DataFileLost):
+            self.lake.ledger.claims.wait_for_repair(self.claim, error)
         else:
             self.lake.ledger.claims.fail(self.claim, error, max_attempts=self.lake.max_attempts)
         self.failure = error
