@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import duckdb
+import pyarrow as pa
 
+from lake_pipeline.consume.address_space import BASE_BYTES, small_address_space
 from lake_pipeline.errors import PermanentError
 
 _Value = str | bool | int | float | list[str]
@@ -38,10 +40,26 @@ def connect(*, allow_files: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in UTC without tables; `lock` ends its set-up. Temporary files are deleted at the end."""
     files = {} if allow_files else {"enable_external_access": "false"}
     with tempfile.TemporaryDirectory(prefix="lake-query-") as temporary:
-        config: dict[str, _Value] = {**_NO_EXTENSIONS, **_NO_PYTHON_VARIABLES, **files, "temp_directory": temporary}
+        config: dict[str, _Value] = {
+            **_NO_EXTENSIONS,
+            **_NO_PYTHON_VARIABLES,
+            **files,
+            **_few_threads(),
+            "temp_directory": temporary,
+        }
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
+
+
+def _few_threads() -> dict[str, _Value]:
+    """Settings for a small address space, in which each thread reserves much; Arrow gets one thread at once."""
+    limit = small_address_space()
+    if limit is None:
+        return {}
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    return {"threads": 1, "memory_limit": f"{max(limit - BASE_BYTES, BASE_BYTES // 10) >> 20}MiB"}
 
 
 def lock(connection: duckdb.DuckDBPyConnection) -> None:

@@ -265,6 +265,23 @@ def test_a_small_address_space_is_reported_in_one_line(used: Site, megabytes: in
     assert_unharmed(used)
 
 
+@pytest.mark.parametrize("megabytes", [900, 1500])
+def test_a_query_in_a_small_address_space_is_refused_in_one_line(used: Site, megabytes: int) -> None:
+    """DuckDB and Arrow would wait without end for a thread that could not be started."""
+    limit = f"resource.setrlimit(resource.RLIMIT_AS, ({megabytes} << 20,) * 2)"
+    command = ("query", "SELECT mode, count(*) FROM json_parsed_parquet GROUP BY mode")
+    ended = child(used, command, prepare=limit)
+    assert ended.returncode == 1, ended.stderr
+    assert_clear_text(ended.stderr, command)
+    assert "ulimit -v" in ended.stderr
+
+
+def test_a_query_in_a_sufficient_address_space_succeeds(used: Site) -> None:
+    limit = "resource.setrlimit(resource.RLIMIT_AS, (3 << 30,) * 2)"
+    ended = child(used, ("query", "--json", "SELECT count(*) AS n FROM json_parsed_parquet"), prepare=limit)
+    assert (ended.returncode, ended.stdout) == (0, '{"n":3}\n'), ended.stderr
+
+
 @pytest.mark.attack
 @pytest.mark.parametrize("size", [0, 1000])
 def test_a_limit_for_the_size_of_files_is_reported_in_one_line(used: Site, size: int) -> None:

@@ -6,6 +6,7 @@ Errors that the lake raises on purpose (`LakeError`) have their own message. Not
 from __future__ import annotations
 
 import errno
+import resource
 
 WRITABLE = "LAKE_ROOT and LAKE_HOME choose the folders of the lake, TMPDIR that of temporary files"
 
@@ -33,7 +34,7 @@ _NO_MEMORY = f"Not enough memory. {_NEXT_STEPS[errno.ENOMEM]}; docs/conversion.m
 
 def failure_text(error: Exception) -> str:
     """One line: what happened, where, and what to do."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _is_short_of_address_space(error):
         return _NO_MEMORY
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return f"The system starts no more threads. {_NEXT_STEPS[errno.EAGAIN]}."
@@ -44,6 +45,12 @@ def failure_text(error: Exception) -> str:
         f"Unexpected {type(error).__name__}: {problem}. Nothing is lost: the ledger has the state of every file, and "
         "the next command continues. This is a fault of the program; `lake -v` with the same command shows where."
     )
+
+
+def _is_short_of_address_space(error: Exception) -> bool:
+    """Whether a library could not be loaded in a process with a limit for its addresses (`ulimit -v`)."""
+    is_loading = isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno is None)
+    return is_loading and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _of_system(error: OSError) -> str:
