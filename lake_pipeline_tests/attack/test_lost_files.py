@@ -84,7 +84,7 @@ def test_only_a_file_that_replaces_rows_in_a_lost_file_waits_and_without_an_atte
             "SELECT s3_key, processing_status, attempts, error_reason FROM file_processing_status "
             "WHERE processing_status NOT IN ('SUCCEEDED', 'SUPERSEDED')"
         ).all()
-    assert waiting == [(RAW, "FAILED", 0, "data_file_lost")]
+    assert [tuple(row) for row in waiting] == [(RAW, "FAILED", 0, "data_file_lost")]
 
     assert site.run("rebuild", "2026-02-03|live").exit_code == 0
     assert site.run("retry", "--state", "failed").exit_code == 0
