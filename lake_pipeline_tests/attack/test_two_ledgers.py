@@ -121,7 +121,8 @@ def shell(folder: Path, root: Path, *arguments: str) -> str:
         env=environment | {"LAKE_ROOT": str(root)},
         capture_output=True,
         text=True,
-        check=True,
-        timeout=120,
+        check=False,
+        timeout=300,
     )
+    assert result.returncode == 0, (folder.name, arguments, result.stdout, result.stderr)
     return result.stdout
