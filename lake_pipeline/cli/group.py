@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from lake_pipeline.consume.address_space import COMMAND_BYTES, check_address_space
 from lake_pipeline.errors import LakeError
 from lake_pipeline.escaping.lines import one_line
 from lake_pipeline.model.redaction import without_credentials
@@ -22,6 +23,7 @@ class LakeGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            check_address_space(COMMAND_BYTES)
             return super().invoke(ctx)
         except LakeError as error:
             raise click.ClickException(one_line(without_credentials(" ".join(str(error).split())))) from error

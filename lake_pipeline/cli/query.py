@@ -48,9 +48,9 @@ def query(sql: str, engine: str, allow_files: bool, json_: bool) -> None:
 
 
 def _query_locally(settings: Settings, sql: str, *, allow_files: bool, json_: bool) -> None:
-    from lake_pipeline.consume.address_space import check_address_space
+    from lake_pipeline.consume.address_space import QUERY_BYTES, check_address_space
 
-    check_address_space()
+    check_address_space(QUERY_BYTES)
 
     from lake_pipeline.composition import open_lake
     from lake_pipeline.consume.query import query as run_query

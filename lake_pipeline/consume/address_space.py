@@ -1,7 +1,7 @@
-"""The address space of a query: DuckDB and Arrow hang or abort if they can't start a thread for lack of it.
+"""The address space of a process: libraries hang, abort or crash if they can't start a thread for lack of it.
 
-So a query is refused below a limit that was measured, and above it starts few threads. Nothing heavy is imported here:
-the check comes before the libraries are loaded.
+So commands are refused below limits that were measured, and above its limit a query starts few threads. Nothing heavy
+is imported here: the checks come before the libraries are loaded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import resource
 
 from lake_pipeline.errors import PermanentError
 
-NEEDED_BYTES = 3 << 30
+COMMAND_BYTES = 600 << 20
+"""With less, NumPy or the embedded server end some commands without an error that can be reported."""
+
+QUERY_BYTES = 3 << 30
 """A query of a few rows with few threads reserves 2.0 GB: libraries, and 64 MB for each thread."""
 
 BASE_BYTES = 5 << 29
@@ -26,14 +29,14 @@ def address_space() -> int | None:
     return None if limit == resource.RLIM_INFINITY else limit
 
 
-def check_address_space() -> None:
-    """Raises `PermanentError` if a query could hang because of the limit."""
+def check_address_space(needed: int) -> None:
+    """Raises `PermanentError` if this process is limited to less than `needed` bytes."""
     limit = address_space()
-    if limit is not None and limit < NEEDED_BYTES:
+    if limit is not None and limit < needed:
         raise PermanentError(
-            f"The address space of this process is limited to {limit / (1 << 30):.1f} GiB, and a query needs "
-            f"{NEEDED_BYTES >> 30} GiB, most of which is only reserved. Raise the limit (`ulimit -v unlimited`); to "
-            "limit memory, use a control group."
+            f"The address space of this process is limited to {limit >> 20:,} MiB, and this command needs "
+            f"{needed >> 20:,} MiB, most of which is only reserved. Raise the limit (`ulimit -v unlimited`); to limit "
+            "memory, use a control group."
         )
 
 

@@ -265,6 +265,18 @@ def test_a_small_address_space_is_reported_in_one_line(used: Site, megabytes: in
     assert_unharmed(used)
 
 
+def test_every_command_in_a_tiny_address_space_is_refused_in_one_line(
+    used: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lake_pipeline.consume.address_space.address_space", lambda: 300 << 20)
+    for command in (*READING, *WRITING):
+        result = used.run(*command)
+        assert_clear(result, command)
+        assert "ulimit -v" in result.stderr
+    monkeypatch.undo()
+    assert_unharmed(used)
+
+
 @pytest.mark.parametrize("megabytes", [900, 1500])
 def test_a_query_in_a_small_address_space_is_refused_in_one_line(used: Site, megabytes: int) -> None:
     """DuckDB and Arrow would wait without end for a thread that could not be started."""

@@ -36,7 +36,7 @@ def failure_text(error: Exception) -> str:
     """One line: what happened, where, and what to do."""
     if isinstance(error, MemoryError) or _is_short_of_address_space(error):
         return _NO_MEMORY
-    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+    if _is_of_threads(error):
         return f"The system starts no more threads. {_NEXT_STEPS[errno.EAGAIN]}."
     if isinstance(error, OSError):
         return _of_system(error)
@@ -48,9 +48,15 @@ def failure_text(error: Exception) -> str:
 
 
 def _is_short_of_address_space(error: Exception) -> bool:
-    """Whether a library could not be loaded in a process with a limit for its addresses (`ulimit -v`)."""
+    """Whether a process with a limit for its addresses (`ulimit -v`) can't load a library or start a thread."""
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return False
     is_loading = isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno is None)
-    return is_loading and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    return is_loading or _is_of_threads(error)
+
+
+def _is_of_threads(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and "start new thread" in str(error)
 
 
 def _of_system(error: OSError) -> str:
