@@ -29,8 +29,8 @@ def ingest(max_batches: int | None, probe_now: bool, json_: bool) -> None:
     from lake_pipeline.settings import load_settings
     from lake_pipeline.usecases.batches.ingest import ingest_all
 
-    batches = failed_files = 0
-    outage = error = damage = None
+    batches = failed_files = unpublished = 0
+    outage = error = damage = reason = None
     # Each batch checks the identity of the lake, and records an outage that it meets there.
     with open_lake(load_settings(), reading=True) as lake, progress("Ingesting", total=_waiting(lake)) as show:
         offset = _Offset(show)
@@ -39,6 +39,7 @@ def ingest(max_batches: int | None, probe_now: bool, json_: bool) -> None:
             batches, failed_files = batches + 1, failed_files + batch.failed
             outage, error = batch.outage, batch.error or error
             damage = batch.damage or damage
+            unpublished, reason = unpublished + batch.unpublished, reason or batch.unpublished_reason
             print_json(batch_json(batch)) if json_ else _print_batch(batch)
         if not batches:
             print_line(_nothing_to_do(lake), err=json_)
@@ -52,6 +53,8 @@ def ingest(max_batches: int | None, probe_now: bool, json_: bool) -> None:
         )
     if error:
         raise click.ClickException(error)
+    if unpublished:
+        raise click.ClickException(f"Nothing of {unpublished:,} files can be published. The first: {reason}")
 
 
 def batch_json(batch: BatchResult) -> dict[str, Any]:

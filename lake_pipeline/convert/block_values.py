@@ -33,6 +33,8 @@ class Counts:
     rescued: int = 0
     first_problem: str | None = None
     """The error of the first malformed record, and its position."""
+    first_unpartitionable: str | None = None
+    """The same for the first valid record that can't be published."""
 
     @property
     def published(self) -> int:
@@ -40,6 +42,7 @@ class Counts:
 
     def add(self, other: Counts) -> None:
         self.first_problem = self.first_problem or other.first_problem
+        self.first_unpartitionable = self.first_unpartitionable or other.first_unpartitionable
         self.read += other.read
         self.malformed += other.malformed
         self.unpartitionable += other.unpartitionable

@@ -124,6 +124,9 @@ UNREADABLE = "unreadable"
 MISSING = "missing"
 """The reason of a REFUSED file whose object is gone, as a probe of the store has to confirm."""
 
+NOTHING_TO_PUBLISH = "nothing_to_publish"
+"""The reason of a REFUSED file with records of which none can be published: often a setting is wrong."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileOutcome:

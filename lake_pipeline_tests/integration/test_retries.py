@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from lake_pipeline.usecases.checks.verify import verify
 from lake_pipeline.usecases.fsck.audit import Audit
 from lake_pipeline.usecases.lake import Lake
 from lake_pipeline_tests.support.factories import ndjson
-from lake_pipeline_tests.support.lakes import ingest, lake_at, land, published
+from lake_pipeline_tests.support.lakes import ingest, is_sound, lake_at, land, published, quarantined
 from lake_pipeline_tests.support.ledger_builders import (
     CONTRACT,
     LIVE,
@@ -217,3 +218,33 @@ def test_the_commands_say_what_they_did(
     assert verify(lake, []) == []
     shown = CliRunner().invoke(main, ["retry"])
     assert "No failed or quarantined file" in shown.output
+
+
+def test_a_file_of_which_nothing_could_be_published_is_converted_once_the_setting_is_right(
+    lake: Lake, root: Path
+) -> None:
+    key = "2026/week06/wrong.json"
+    land(root, {key: GOOD * 3, "2026/week06/keyed/date=2026-02-03/mode=live/a.json": GOOD})
+    wrong = replace(lake, options=replace(lake.options, date_field="evnt_time"))
+
+    (result,) = ingest(wrong)
+
+    assert (result.succeeded, result.unpublished, result.rows_quarantined) == (1, 1, 3)
+    assert result.unpublished_reason is not None
+    assert "evnt_time" in result.unpublished_reason
+    assert (root / key).exists()
+    assert (quarantined(root), is_sound(lake)) == ([], True)
+    assert retry(lake, FailureFilter(states=(FileState.QUARANTINED,), reason="nothing_to_publish")) == 1
+    ingest(lake)
+    assert (len(published(root)), quarantined(root), is_sound(lake)) == (4, [], True)
+    assert lake.ledger.views.status().rows_quarantined == 0
+
+
+def test_a_new_version_of_which_nothing_can_be_published_replaces_nothing(lake: Lake, root: Path) -> None:
+    land(root, {"2026/week06/a.json": GOOD})
+    ingest(lake)
+    land(root, {"2026/week06/a.json": b'{"n":1}\n'})
+
+    (result,) = ingest(lake)
+
+    assert (result.unpublished, len(published(root)), is_sound(lake)) == (1, 1, True)

@@ -99,10 +99,13 @@ class BatchConversion:
             for outcome in converted.outcomes:
                 self._outcomes[outcome.file_id] = outcome
             for block in converted.blocks:
-                self._common.add(block.rows, block.quarantined)
-                self.evidence.add(block.evidence)
                 for file_id, counts in block.counts.items():
                     self._outcomes[file_id] = self._completed_outcome(file_id, counts)
+                # A file of which nothing is published is kept whole, so that its records are not in quarantine too.
+                self._common.add(
+                    block.rows, [record for record in block.quarantined if self._is_converted(record.file)]
+                )
+                self.evidence.add(block.evidence)
             oversized += converted.oversized
             self._progressed(sum(file.size for file in pack))
         return oversized
@@ -227,6 +230,9 @@ class BatchConversion:
 
     def _completed_outcome(self, file_id: int, counts: Counts) -> FileOutcome:
         return completed_outcome(file_id, counts, self._request.options.max_bad_share)
+
+    def _is_converted(self, file: RawFile) -> bool:
+        return self._outcomes[file.file_id].outcome is Outcome.CONVERTED
 
     def _progressed(self, size: int) -> None:
         self._done_bytes += size

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lake_pipeline.contract.contract import Contract
 from lake_pipeline.contract.paths import parse_path
-from lake_pipeline.convert.block_values import ConvertedBlock, PartitionRows, Segment
+from lake_pipeline.convert.block_values import ConvertedBlock, PartitionRows, QuarantinedRecord, Segment
 from lake_pipeline.convert.kernel.block import Block, Index
 from lake_pipeline.convert.kernel.file_outcome import is_refused
 from lake_pipeline.convert.parquet import Batch, DenseBatch, Span, sparse_copy
@@ -223,7 +223,7 @@ class BlockConverter:
         for row, problem in assignment.problems.items():
             record = block.quarantined(int(run.positions[row]), problem.reason, str(problem))
             converted.quarantined.append(record)
-            converted.counts[record.file.file_id].unpartitionable += 1
+            _note_unpartitionable(record, converted)
         codes = assignment.codes
         if refused:
             codes = np.where(np.isin(block.file_ids[source], list(refused)), np.int32(UNPARTITIONED), codes)
@@ -269,12 +269,20 @@ def _note_rejected(rejected: Mapping[int, RejectedRecord], block: Block, convert
         converted.quarantined.append(record)
         counts = converted.counts[record.file.file_id]
         if not isinstance(problem, MalformedRecord):
-            counts.unpartitionable += 1
+            _note_unpartitionable(record, converted)
             continue
         counts.malformed += 1
-        counts.first_problem = (
-            counts.first_problem or f"record {record.record} at byte {record.offset}: {record.detail}"
-        )
+        counts.first_problem = counts.first_problem or _shown(record)
+
+
+def _note_unpartitionable(record: QuarantinedRecord, converted: ConvertedBlock) -> None:
+    counts = converted.counts[record.file.file_id]
+    counts.unpartitionable += 1
+    counts.first_unpartitionable = counts.first_unpartitionable or _shown(record)
+
+
+def _shown(record: QuarantinedRecord) -> str:
+    return f"record {record.record} at byte {record.offset}: {record.detail}"
 
 
 def _cast_rows(result: FastResult, contract: Contract, picked: Index) -> _Rows:

@@ -7,7 +7,7 @@ errors of reading to outcomes.
 from __future__ import annotations
 
 from lake_pipeline.convert.block_values import Counts
-from lake_pipeline.model.manifest import FileOutcome, Outcome
+from lake_pipeline.model.manifest import NOTHING_TO_PUBLISH, FileOutcome, Outcome
 
 ABANDON_RECORDS = 100_000
 """A large file is abandoned if none of this many records has a partition: it is not data, or a setting is wrong."""
@@ -36,6 +36,8 @@ def completed_outcome(file_id: int, counts: Counts, max_bad_share: float) -> Fil
             f"{max_bad_share} (LAKE_MAX_BAD_SHARE), so nothing of the file is published. "
             f"The first: {counts.first_problem}",
         )
+    if counts.read and not counts.published:
+        return _nothing_to_publish(file_id, counts, f"None of its {counts.read} records")
     return FileOutcome(
         file_id=file_id,
         outcome=Outcome.CONVERTED,
@@ -48,13 +50,18 @@ def completed_outcome(file_id: int, counts: Counts, max_bad_share: float) -> Fil
 
 def abandoned_outcome(file_id: int, counts: Counts) -> FileOutcome:
     """The outcome of a file that `is_abandoned`."""
+    return _nothing_to_publish(file_id, counts, f"Reading stopped: none of the first {counts.read} records")
+
+
+def _nothing_to_publish(file_id: int, counts: Counts, none_of_them: str) -> FileOutcome:
+    problem = counts.first_problem or counts.first_unpartitionable
     return FileOutcome(
         file_id=file_id,
         outcome=Outcome.REFUSED,
         read=counts.read,
         quarantined=counts.read,
-        reason="nothing_to_publish",
-        error=f"None of the first {counts.read} records is a JSON object with a valid date and mode, so "
-        "reading stopped. Look at LAKE_DATE_FIELD, LAKE_KEY_PATTERN, LAKE_FIRST_DATE and LAKE_LAST_DATE."
-        + (f" The first malformed one: {counts.first_problem}" if counts.first_problem else ""),
+        reason=NOTHING_TO_PUBLISH,
+        error=f"{none_of_them} can be published, so the file stays in its landing zone. The first problem: {problem}. "
+        "Look at LAKE_DATE_FIELD, LAKE_MODE_FIELD, LAKE_KEY_PATTERN, LAKE_FIRST_DATE and LAKE_LAST_DATE; then "
+        f"`lake retry --reason {NOTHING_TO_PUBLISH}`.",
     )

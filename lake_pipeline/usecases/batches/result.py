@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lake_pipeline.errors import PermanentError
 from lake_pipeline.ledger.settlement import attempts_of
 from lake_pipeline.model.claims import Claim
-from lake_pipeline.model.manifest import Manifest, Outcome
+from lake_pipeline.model.manifest import NOTHING_TO_PUBLISH, Manifest, Outcome
 from lake_pipeline.model.partitions import PartitionKey
 
 
@@ -20,7 +20,8 @@ class BatchResult:
     in the ledger for their next attempt. If the store or the engine was the cause, `released` files are pending again
     as before, and `outage` says since when it fails and what to do. `contract_changes` has a line for each column that
     is new or wider; `rewritten_files` counts data files that were rewritten with a wider column. `damage` is
-    set if a column was not widened, because a published file is gone.
+    set if a column was not widened, because a published file is gone. `unpublished` of the quarantined files have
+    records, and none of them can be published; `unpublished_reason` is about the first.
     """
 
     batch_id: str
@@ -44,6 +45,8 @@ class BatchResult:
     error: str | None = None
     outage: str | None = None
     damage: str | None = None
+    unpublished: int = 0
+    unpublished_reason: str | None = None
 
 
 def released_result(claim: Claim, error: Exception, seconds: float, *, outage: str | None) -> BatchResult:
@@ -82,6 +85,8 @@ def published_result(claim: Claim, manifest: Manifest, seconds: float, *, max_at
     failed = [file for file in manifest.files if file.outcome is Outcome.FAILED]
     retried = [file for file in failed if attempts[file.file_id] < attempts_of(file.reason, max_attempts)]
 
+    unpublished = [file for file in manifest.files if file.reason == NOTHING_TO_PUBLISH]
+
     def total(count: str) -> int:
         return sum(getattr(file, count) for file in manifest.files)
 
@@ -103,6 +108,8 @@ def published_result(claim: Claim, manifest: Manifest, seconds: float, *, max_at
         bytes=claim.size,
         seconds=seconds,
         rewritten_files=len(manifest.rewritten),
+        unpublished=len(unpublished),
+        unpublished_reason=unpublished[0].error if unpublished else None,
     )
 
 
