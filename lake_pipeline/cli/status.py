@@ -42,6 +42,8 @@ def status(json_: bool) -> None:
 
 def status_json(lake: Lake) -> dict[str, Any]:
     """The ledger's counts in the format of `lake status --json`. Every state is included, zero or not."""
+    from lake_pipeline.usecases.batches.circuit_breaker import shown_outages
+
     current = lake.ledger.views.status()
     skipped, unreadable = lake.ledger.skipped.entries(limit=SHOWN_ENTRIES)
     return {
@@ -61,7 +63,7 @@ def status_json(lake: Lake) -> dict[str, Any]:
         "lossy_widenings": sorted(current.lossy_widenings),
         "unreadable": unreadable,
         "unreadable_entries": [_skip_json(skip) for skip in skipped],
-        "outages": [_outage_json(outage) for outage in lake.ledger.outages.list()],
+        "outages": [_outage_json(outage) for outage in shown_outages(lake)],
     }
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from pyspark.sql import SparkSession
 
 from lake_pipeline.cli import main
+from lake_pipeline.cli.status import status_json
 from lake_pipeline.convert.native import call as native_code
 from lake_pipeline.convert.native.code_cache import NotCompiled
 from lake_pipeline.engines.spark import SparkEngine
@@ -371,3 +372,11 @@ def test_a_missing_file_that_a_listing_finds_again_is_pending(lake: Lake, root: 
     assert lake.ledger.views.status().files[FileState.PENDING] == 1
     assert sum(batch.succeeded for batch in ingest_all(lake)) == 1
     assert is_sound(lake)
+
+
+def test_the_status_shows_outages_of_this_root_and_of_engines_and_not_of_a_mistyped_root(lake: Lake) -> None:
+    shown = [f"store {lake.store.uri}", "engine glue"]
+    for subject in (*shown, "store s3://mistyped"):
+        lake.ledger.outages.open(subject, "It does not answer.", failures=0)
+
+    assert [outage["subject"] for outage in status_json(lake)["outages"]] == sorted(shown, reverse=True)

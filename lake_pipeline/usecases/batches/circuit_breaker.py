@@ -42,6 +42,11 @@ def outages_of(lake: Lake) -> list[OutageRecord]:
     return lake.ledger.outages.list([_store(lake), _engine(lake)])
 
 
+def shown_outages(lake: Lake) -> list[OutageRecord]:
+    """The outages of the store and of every engine. A mistyped root is another store, which nobody probes again."""
+    return [outage for outage in lake.ledger.outages.list() if not _is_other_store(lake, outage)]
+
+
 def admit(lake: Lake, *, at_once: bool = False) -> Admission:
     """Check that the store and the engine may be used; with `at_once`, without waiting for the end of a pause.
 
@@ -105,6 +110,10 @@ def _probe(lake: Lake, outage: OutageRecord) -> None:
             raise
         recorded = lake.ledger.outages.open(outage.subject, str(error), failures=outage.failures)
         raise LakePaused(str(recorded)) from error
+
+
+def _is_other_store(lake: Lake, outage: OutageRecord) -> bool:
+    return outage.subject.startswith("store ") and outage.subject != _store(lake)
 
 
 def _store(lake: Lake) -> str:
