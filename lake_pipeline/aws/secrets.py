@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +9,7 @@ from lake_pipeline.aws.calls import call_or_none
 from lake_pipeline.aws.clients import make_client
 from lake_pipeline.aws.connection import AwsAccess
 from lake_pipeline.errors import SettingsError
+from lake_pipeline.model.json_document import parse_document
 
 SETTING = "LAKE_LEDGER_SECRET"
 
@@ -36,7 +36,7 @@ def database_url(secret: str, *, region: str | None) -> str:
 
 def _url_from_json(text: str) -> str:
     try:
-        fields: dict[str, Any] = json.loads(text)
+        fields: dict[str, Any] = parse_document(text)
         user, password = (quote(str(fields[name]), safe="") for name in ("username", "password"))
         host, database = fields["host"], quote(str(fields.get("dbname") or "postgres"), safe="")
         return f"postgresql://{user}:{password}@{host}:{int(fields.get('port') or 5432)}/{database}"

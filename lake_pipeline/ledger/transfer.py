@@ -22,6 +22,7 @@ from lake_pipeline.errors import PermanentError
 from lake_pipeline.ledger.connection import Component
 from lake_pipeline.ledger.migrations import REVISION
 from lake_pipeline.ledger.queries import query
+from lake_pipeline.model.json_document import parse_document
 
 FORMAT = 1
 HEADER = "ledger.json"
@@ -99,7 +100,7 @@ def read_header(source: BinaryIO) -> LedgerHeader:
     """The header of a file that `Transfer.export` wrote. Raises `PermanentError` for any other file."""
     try:
         with zipfile.ZipFile(source) as archive:
-            header = json.loads(archive.read(HEADER))
+            header = parse_document(archive.read(HEADER))
         parsed = LedgerHeader(revision=header["revision"], version=header["version"], lake=header["lake"])
         is_readable = header["format"] == FORMAT and parsed.revision == REVISION
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:

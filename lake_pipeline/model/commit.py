@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lake_pipeline.model.json_document import parse_document
 from lake_pipeline.model.manifest import Manifest
 
 FORMAT = 1
@@ -83,7 +84,7 @@ class Commit:
     def from_bytes(cls, content: bytes) -> Commit:
         """The inverse of `to_bytes`. Raises ValueError for anything else."""
         try:
-            document = json.loads(gzip.decompress(content))
+            document = parse_document(gzip.decompress(content))
             if document.pop("format") != FORMAT:
                 raise ValueError("it has a format of another version of this program")
             files = tuple(CommittedFile(**file) for file in document.pop("files"))

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lake_pipeline.model.json_document import parse_document
+
 FORMAT = 1
 """The version of the serialized form."""
 
@@ -43,7 +45,7 @@ class SnapshotRecord:
     def from_bytes(cls, content: bytes) -> SnapshotRecord:
         """The inverse of `to_bytes`. Raises ValueError for anything else."""
         try:
-            document = json.loads(gzip.decompress(content))
+            document = parse_document(gzip.decompress(content))
             if document.pop("format") != FORMAT:
                 raise ValueError("it has a format of another version of this program")
             for name in ("modes", "columns"):

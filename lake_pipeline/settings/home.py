@@ -17,6 +17,7 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
+from lake_pipeline.model.json_document import parse_document
 from lake_pipeline.settings.environment import data_folder
 from lake_pipeline.settings.value_types import S3Root
 
@@ -95,7 +96,7 @@ def root_uri(root: Path | S3Root, endpoint_url: str | None) -> str:
 def _noted_root(home: Path) -> str | None:
     for name in (NOTE, DEMO_NOTE):
         try:
-            return str(json.loads((home / name).read_bytes())["root"])
+            return str(parse_document((home / name).read_bytes())["root"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None

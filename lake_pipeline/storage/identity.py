@@ -11,6 +11,7 @@ from typing import Any
 
 from lake_pipeline.errors import LakeMismatch, LakeNotThere, ObjectMissing, ObjectUnreadable, StorageRefused
 from lake_pipeline.model.identity import RootIdentity
+from lake_pipeline.model.json_document import parse_document
 from lake_pipeline.storage.object_store import ObjectStore
 from lake_pipeline.storage.zones import IDENTITY
 
@@ -32,7 +33,7 @@ def read_identity(store: ObjectStore) -> RootIdentity | None:
         # Without its identity the lake can't be used, whatever the reason.
         raise StorageRefused(f"{store.uri}: {error}") from error
     try:
-        return _parse(json.loads(content))
+        return _parse(parse_document(content))
     except (ValueError, KeyError, TypeError) as error:
         raise LakeMismatch(
             f"{store.uri}/{IDENTITY} is damaged, or was written by a newer version of this program. Nothing was "

@@ -26,6 +26,7 @@ from lake_pipeline.engines.wire import (
 )
 from lake_pipeline.errors import ObjectMissing, PermanentError
 from lake_pipeline.model.files import RawFile
+from lake_pipeline.model.json_document import parse_document
 from lake_pipeline.storage.location import Location, location_from_json, location_to_json
 from lake_pipeline.storage.object_store import ObjectStore
 from lake_pipeline.storage.zones import RUNS
@@ -157,5 +158,5 @@ def _write(store: ObjectStore, key: str, data: Mapping[str, Any]) -> None:
 
 def _read(store: ObjectStore, key: str) -> dict[str, Any]:
     with store.open(key) as stream:
-        data: dict[str, Any] = json.loads(stream.read())
+        data: dict[str, Any] = parse_document(stream.read())
     return data

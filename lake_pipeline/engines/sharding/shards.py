@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from lake_pipeline.model.files import RawFile
+from lake_pipeline.model.json_document import parse_document
 
 FILE_OVERHEAD_BYTES = 256 << 10
 """Minimum weight of a file: requesting it from S3 takes about as long as converting this many bytes."""
@@ -65,7 +66,7 @@ class Shard:
     @classmethod
     def from_json(cls, text: str) -> Shard:
         """The inverse of `to_json`."""
-        data = json.loads(text)
+        data = parse_document(text)
         return cls(
             number=data["number"],
             files=tuple(

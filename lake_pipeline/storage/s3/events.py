@@ -6,7 +6,6 @@ never delivered. Understands notifications sent by S3 directly, through SNS, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from urllib.parse import unquote_plus
 from lake_pipeline.aws.calls import call
 from lake_pipeline.aws.clients import make_client
 from lake_pipeline.aws.connection import AwsAccess
+from lake_pipeline.model.json_document import parse_document
 from lake_pipeline.storage.location import S3Location
 from lake_pipeline.storage.object_store import ObjectInfo
 from lake_pipeline.storage.s3.bucket import announced_object
@@ -72,7 +72,7 @@ class EventQueue:
 def _parsed(message: dict[str, Any], location: S3Location) -> Message:
     handle = message["ReceiptHandle"]
     try:
-        arrived = tuple(_arrivals(json.loads(message["Body"]), location))
+        arrived = tuple(_arrivals(parse_document(message["Body"]), location))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Message(handle=handle, arrived=(), understood=False)
     return Message(handle=handle, arrived=arrived)
@@ -80,7 +80,7 @@ def _parsed(message: dict[str, Any], location: S3Location) -> Message:
 
 def _arrivals(body: dict[str, Any], location: S3Location) -> Iterator[ObjectInfo]:
     if body.get("Type") == "Notification":
-        body = json.loads(body["Message"])
+        body = parse_document(body["Message"])
     if body.get("Event") == "s3:TestEvent":
         return
     if body.get("source") == "aws.s3":

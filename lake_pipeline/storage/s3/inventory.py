@@ -10,7 +10,6 @@ import csv
 import gzip
 import hashlib
 import io
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lake_pipeline.errors import PermanentError
+from lake_pipeline.model.json_document import parse_document
 from lake_pipeline.storage.location import S3Location
 from lake_pipeline.storage.object_store import ObjectInfo
 from lake_pipeline.storage.s3.bucket import ARCHIVED_CLASSES, announced_object
@@ -91,7 +91,7 @@ def _read_manifest(store: S3Store, key: str) -> dict[str, Any]:
     with store.open(key) as stream:
         text = stream.read()
     try:
-        manifest: dict[str, Any] = json.loads(text)
+        manifest: dict[str, Any] = parse_document(text)
         _ = manifest["sourceBucket"], manifest["destinationBucket"], manifest["fileFormat"], manifest["fileSchema"]
         _ = [entry["key"] for entry in manifest["files"]]
     except (ValueError, KeyError, TypeError) as error:
