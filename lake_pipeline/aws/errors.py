@@ -95,6 +95,12 @@ def translate_errors(target: str, action: str) -> Iterator[None]:
             f"{target}: can't {action} without AWS credentials. Log in (`aws sso login`, `aws configure`), or give "
             "this machine a role."
         ) from error
+    except RecursionError:
+        # The SDK asks for the region of a redirected bucket, and follows the redirect of that request, and so on.
+        raise StorageRefused(
+            f"{target}: can't {action}, the server redirects every request. Check LAKE_S3_ENDPOINT_URL and "
+            "LAKE_AWS_REGION."
+        ) from None
     except (BotoConnectionError, HTTPClientError, HTTPError, ConnectionError, TimeoutError) as error:
         raise StorageUnavailable(f"{target}: no answer when trying to {action} ({_kind(error)}); try again.") from error
     except BotoCoreError as error:
