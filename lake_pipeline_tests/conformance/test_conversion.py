@@ -259,7 +259,7 @@ def test_a_mode_never_leaves_its_folder_and_reads_back_unchanged(lake: LakeOnDis
 
 
 def test_a_mode_too_long_for_a_path_is_quarantined(lake: LakeOnDisk) -> None:
-    converted = lake.convert({KEY: ndjson(record(mode="m" * 10_000))})
+    converted = lake.convert({KEY: ndjson(record(), record(mode="m" * 10_000))})
     assert values(converted.quarantined(), "reason") == [("invalid_mode",)]
 
 
