@@ -6,9 +6,10 @@ All of it is part of the transaction that records a manifest, so a contract and 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from lake_pipeline.contract.contract import Column, Contract
 from lake_pipeline.contract.evidence import MAX_PATHS, Evidence
@@ -112,10 +113,13 @@ def add_evidence(connection: Connection, claim: Claim, evidence: Evidence, versi
 
 def requested_widenings(connection: Connection) -> dict[str, Shape]:
     """Columns that wait to be widened: path text → shape that fits all values."""
-    rows = connection.execute(query("requested_widenings"))
-    return {row.path: Shape.from_json(row.shape) for row in rows}
+    return {row.path: Shape.from_json(row.shape) for row in _requests(connection)}
 
 
 def lossy_widenings(connection: Connection) -> frozenset[str]:
     """Those of the requested widenings that would round integers in the column."""
-    return frozenset(row.path for row in connection.execute(query("requested_widenings")) if row.is_lossy)
+    return frozenset(row.path for row in _requests(connection) if row.is_lossy)
+
+
+def _requests(connection: Connection) -> Sequence[Row[Any]]:
+    return connection.execute(query("requested_widenings")).all()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lake_pipeline.convert.input.format import Layout, sniff
-from lake_pipeline.model.manifest import Outcome
+from lake_pipeline.model.manifest import NOTHING_TO_PUBLISH, FileOutcome, Outcome
 from lake_pipeline_tests.cases import zstd
 from lake_pipeline_tests.support.factories import Converted, LakeOnDisk
 from lake_pipeline_tests.support.reference import (
@@ -54,7 +54,9 @@ def _file(
     elif outcome.outcome is Outcome.REFUSED:
         if rows or aside:
             yield "refused, and yet something of it was written"
-        if text is not None and outcome.reason != "not_utf8":
+        if outcome.reason == NOTHING_TO_PUBLISH and text is not None:
+            yield from _unpublishable(list(expected_records(text)), outcome)
+        elif text is not None and outcome.reason != "not_utf8":
             yield f"refused ({outcome.reason}), though its text can be read"
     elif text is None:
         yield "converted, though it is damaged"
@@ -62,6 +64,16 @@ def _file(
         yield f"{len(rows)} rows and {len(aside)} quarantined records, unlike its account: {outcome}"
     else:
         yield from _records(list(expected_records(text)), rows, aside, converted)
+
+
+def _unpublishable(expected: list[bytes], outcome: FileOutcome) -> Iterator[str]:
+    """The keys of the files name a date and a mode, so only a record with values of its own there can lack one."""
+    if outcome.read != len(expected):
+        yield f"{len(expected)} records expected, but {outcome.read} were read"
+    for raw in expected:
+        record = reference(raw.removeprefix(BOM))
+        if record is not None and not {"event_time", "mode"} & record.keys():
+            yield f"the record {raw!r:.300} can be published, but nothing of the file is"
 
 
 def _records(
@@ -75,11 +87,11 @@ def _records(
         raw = expected[row["record"]]
         if row["raw"].strip(SPACES) != raw:
             yield f"record {row['record']} is {raw!r}, quarantined is {row['raw']!r}"
-        if (row["reason"] in BROKEN) == (reference(raw) is not None):
+        if (row["reason"] in BROKEN) == (reference(raw.removeprefix(BOM)) is not None):
             yield f"record {row['record']} {raw!r:.300} is quarantined as {row['reason']}: {row['detail']}"
     for row in rows:
         raw = expected[row["_record"]]
-        record = reference(raw)
+        record = reference(raw.removeprefix(BOM))
         if record is None:
             yield f"record {row['_record']} {raw!r:.300} is published, although it is malformed"
         elif not has_repeated_keys(raw) and not alike(rebuilt(row, converted), record):
