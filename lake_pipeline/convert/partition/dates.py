@@ -201,9 +201,11 @@ class Days:
     def _epoch_keys(self, values: pa.Array) -> pa.Array:
         missing = values.is_null().to_numpy(zero_copy_only=False)
         numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
-        size = np.abs(numbers.astype(np.float64))
         *smaller, (_, largest) = _EPOCH_UNITS
-        units = np.select([size < limit for limit, _ in smaller], [unit for _, unit in smaller], largest)
+        # Compared as integers if they are: as a double, the last ones below a limit would be equal to it.
+        limits = np.array([limit for limit, _ in smaller]).astype(numbers.dtype)
+        is_below = [(numbers > -limit) & (numbers < limit) for limit in limits]
+        units = np.select(is_below, [unit for _, unit in smaller], largest)
         seconds = numbers // units
         days, of_day = np.unique(seconds // _DAY, return_inverse=True)
         midnights = np.array([self._epoch_midnight(day) for day in days.tolist()], dtype=np.float64)[of_day]
@@ -211,8 +213,10 @@ class Days:
         keys = np.where(seconds - begin >= midnights, begin + np.where(midnights < _DAY, midnights, 0), begin)
         # If clocks change that day, or if the seconds would be read as a smaller unit, values stay unchanged.
         keys = np.where(np.isnan(midnights), seconds, keys)
-        keys = np.where(np.abs(seconds.astype(np.float64)) < _EPOCH_UNITS[0][0], keys, numbers)
-        return pa.array(keys.astype(numbers.dtype), mask=missing)
+        is_short = np.abs(seconds.astype(np.float64)) < _EPOCH_UNITS[0][0]
+        # In two steps, because the keys are doubles here and would round the numbers.
+        keys = np.where(is_short, np.where(is_short, keys, 0).astype(numbers.dtype), numbers)
+        return pa.array(keys, mask=missing)
 
     def _epoch_midnight(self, day: float) -> float:
         try:

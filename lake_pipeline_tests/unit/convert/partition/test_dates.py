@@ -47,6 +47,7 @@ numbers = st.integers(-(2**63), 2**63 - 1) | moments.map(lambda moment: int(mome
 
 @settings(max_examples=300, deadline=None)
 @given(zone=zones, values=st.lists(numbers), unit=st.sampled_from([1, 10**3, 10**6]), fraction=st.booleans())
+@example(zone="UTC", values=[10**17 - 8, 8 - 10**17, 10**14 - 1, -(2**63)], unit=1, fraction=False)
 def test_columns_of_numbers_give_the_days_of_their_numbers(
     zone: str, values: list[int], unit: int, fraction: bool
 ) -> None:
