@@ -136,7 +136,7 @@ def sample(
         for file, head in zip(chosen, heads, strict=True):
             lines = chain.from_iterable(records.lines.split(b"\n") for records in head)
             texts = map(decoder.line, lines) if decoder else lines
-            yield file, [record for line in texts if (record := _parse_sample(line)) is not None]
+            yield file, [record for line in texts if (record := parse_sample(line)) is not None]
 
 
 def _head(
@@ -153,7 +153,7 @@ def _head(
     return records
 
 
-def _parse_sample(line: bytes) -> dict[str, Any] | None:
+def parse_sample(line: bytes) -> dict[str, Any] | None:
     """A record for inference: the fast decoder is enough to know the kinds of its values."""
     try:
         record = orjson.loads(line)

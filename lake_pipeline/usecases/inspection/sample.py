@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import orjson
-
 from lake_pipeline.convert.block_values import Segment
 from lake_pipeline.convert.input.decompress import Decoded
 from lake_pipeline.convert.input.format import Layout, sniff
 from lake_pipeline.convert.input.framing import head_records
-from lake_pipeline.convert.input.reader import open_text
+from lake_pipeline.convert.input.reader import open_text, parse_sample
 from lake_pipeline.convert.input.records import SPACES
-from lake_pipeline.convert.parse.tolerant import MalformedRecord, loads
 from lake_pipeline.convert.request import ConversionOptions
 from lake_pipeline.errors import LakeError
 from lake_pipeline.model.files import RawFile
@@ -83,7 +80,7 @@ def _sampled(text: Decoded, file: RawFile, size: int) -> Sampled:
         text_bytes=len(head),
         problem=None if first else _why_empty(head, size),
     )
-    return Sampled(facts=facts, segments=tuple(segments), values=tuple(filter(None, map(_parsed, lines))))
+    return Sampled(facts=facts, segments=tuple(segments), values=tuple(filter(None, map(parse_sample, lines))))
 
 
 def _layout(head: bytes) -> str:
@@ -96,14 +93,3 @@ def _why_empty(head: bytes, size: int) -> str:
     if not head.strip(SPACES):
         return "there is no record in it"
     return f"its first record does not end within {size:,} bytes" if len(head) == size else "there is no record in it"
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        try:
-            return loads(line)
-        except MalformedRecord:
-            return None
-    return record if isinstance(record, dict) else None
